@@ -321,7 +321,7 @@ class Money:
         return other.minor
 
 
-# A frozen object is filled through its slots, which takes two thirds of the time `object.__setattr__` takes.
+# A frozen object is filled through its slots: a quarter less time than through `object.__setattr__` (measured).
 _new = object.__new__
 _set_minor = vars(Money)["minor"].__set__
 _set_currency = vars(Money)["currency"].__set__
@@ -420,7 +420,7 @@ class UnitPrice:
 
 
 def _scaled(amount: str | int | Decimal, decimals: int, whose: str) -> int:
-    """`amount` times 10**`decimals` as an int, exactly, or `InvalidAmount`; `whose` decimals these are is told."""
+    """`amount` times 10**`decimals`, exactly, or `InvalidAmount`. Its message names `whose` decimals these are."""
     if isinstance(amount, str):
         return _read(amount, decimals, whose)
     if type(amount) is int:
