@@ -1,0 +1,66 @@
+"""What every store refuses before it looks or writes, so that all of them refuse the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ordermgmt.engine.transaction import Query, Write
+from ordermgmt.errors import InvalidInput
+
+POSITION_MAX = 2**63 - 1
+"""The highest number every store can keep; a higher one given as a place is as good as this one."""
+
+
+def check_texts(texts: Iterable[str]) -> None:
+    """Raise `InvalidInput` for a text that some store could not keep as it is: one with NUL or a lone surrogate."""
+    # One look at all of it together: a commit carries about a hundred texts, and nearly always all are fine.
+    together = "".join(texts)
+    if "\0" in together:
+        raise InvalidInput(f"a text holds the character NUL, which no store keeps; remove it: {_around(together, 0)!r}")
+    if together.isascii():
+        return
+    try:
+        together.encode()
+    except UnicodeEncodeError as error:
+        place = _around(together, error.start)
+        raise InvalidInput(f"a text holds half a surrogate pair, which is no character: {place!r}") from None
+
+
+def _around(text: str, place: int) -> str:
+    place = place or text.find("\0")
+    return text[max(place - 20, 0) : place + 20]
+
+
+def check_writes(writes: Sequence[Write]) -> None:
+    """Raise `InvalidInput` for a batch that no engine should hand over, before anything is written."""
+    texts: list[str] = []
+    for write in writes:
+        row = write.row
+        if row.version <= write.expected or write.expected < 0:
+            raise InvalidInput(f"{row.key} would go from version {write.expected} to {row.version}; versions only rise")
+        texts += (*row.key, row.head, row.at)
+        version = write.expected
+        for entry in write.entries:
+            version += 1
+            if entry.version != version or entry.key != row.key:
+                raise InvalidInput(
+                    f"{row.key} has an event {entry.key} {entry.version} where version {version} belongs"
+                )
+            texts += (entry.hash, entry.at, entry.actor, entry.cause, entry.command_id)
+        if write.entries and version != row.version:
+            raise InvalidInput(f"{row.key} is to be version {row.version}, but its events end with {version}")
+        texts += write.index
+        texts += write.index.values()
+        for value in write.personal:
+            texts += (value.ref, value.subject)
+    if len({write.row.key for write in writes}) != len(writes):
+        raise InvalidInput("an entity is written twice in one commit; write its last state once, with all its events")
+    check_texts(texts)
+
+
+def check_query(query: Query) -> None:
+    """Raise `InvalidInput` for a query with texts no store could have kept."""
+    texts = [query.kind, *query.equal, *(query.upto or ()), *(query.after or ())]
+    for values in query.equal.values():
+        texts += values
+    check_texts(texts)

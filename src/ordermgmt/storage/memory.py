@@ -1,0 +1,217 @@
+"""A store that forgets: everything in memory, the reference for what a store promises."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from heapq import merge
+from itertools import chain, islice
+
+import attrs
+
+from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
+from ordermgmt.errors import Conflict, StorageBusy, StorageFailed
+from ordermgmt.storage.checks import check_query, check_texts, check_writes
+
+__all__ = ["MemoryStorage"]
+
+
+class MemoryStorage:
+    """Keeps everything until the process ends; for tests, trials and examples.
+
+    One transaction at a time: whoever opens a second one waits, at most `busy_timeout` seconds, then gets
+    `StorageBusy`.  Reading never waits for an open transaction, and never sees half of a commit.
+    """
+
+    volatile = True
+
+    def __init__(self, *, busy_timeout: float = 30.0) -> None:
+        self._busy_timeout = busy_timeout
+        self._turn = threading.Lock()  # held by the open transaction
+        self._rows_lock = threading.Lock()  # held while rows are looked at or changed; always briefly
+        self._closed = False
+        self._rows: dict[Key, Row] = {}
+        self._history: dict[Key, list[Entry]] = {}
+        self._feed: list[Entry] = []
+        self._personal: dict[str, PersonalValue] = {}
+        # All sorted, by code point as Python compares text, so that a page is found by bisection.
+        self._ids: dict[str, list[str]] = {}
+        self._values: dict[tuple[str, str], list[str]] = {}
+        self._indexed: dict[tuple[str, str, str], list[str]] = {}
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        """Open the one transaction; leaving the block without `commit` undoes it, which is to say: does nothing."""
+        self._check_open()
+        if not self._turn.acquire(timeout=self._busy_timeout):
+            raise StorageBusy(f"the store was locked by another transaction for {self._busy_timeout} s; try again")
+        transaction = MemoryTransaction(self.read, self._save)
+        try:
+            yield transaction
+        finally:
+            transaction.over = True
+            self._turn.release()
+
+    def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
+        check_texts(chain.from_iterable(keys))
+        with self._looking():
+            return {key: self._rows[key] for key in keys if key in self._rows}
+
+    def find(self, query: Query) -> Sequence[Found]:
+        check_query(query)
+        with self._looking():
+            places = self._places_by_value(query, *query.upto) if query.upto else self._places_by_id(query)
+            hits = (place for place in places if self._matches(query, place[1]))
+            return [Found(place, self._rows[query.kind, place[1]]) for place in islice(hits, max(query.limit, 0))]
+
+    def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        check_texts(key)
+        with self._looking():
+            entries = self._history.get(key, [])
+            first = bisect_right(entries, after, key=lambda entry: entry.version)
+            return entries[first : first + max(limit, 0)]
+
+    def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        with self._looking():
+            first = max(after, 0)  # position n stands at n - 1
+            return self._feed[first : first + max(limit, 0)]
+
+    def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
+        check_texts(refs)
+        with self._looking():
+            return {ref: self._personal[ref].doc for ref in refs if ref in self._personal}
+
+    def erase(self, subject: str) -> int:
+        check_texts((subject,))
+        with self._looking():
+            refs = [ref for ref, value in self._personal.items() if value.subject == subject]
+            for ref in refs:
+                del self._personal[ref]
+            return len(refs)
+
+    def statuses(self, kind: str) -> Mapping[str, int]:
+        check_texts((kind,))
+        with self._looking():
+            values = self._values.get((kind, "status"), [])
+            return {value: len(self._indexed[kind, "status", value]) for value in values}
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _save(self, writes: Sequence[Write]) -> None:
+        check_writes(writes)
+        with self._looking():
+            versions = {write.row.key: self._version(write.row.key) for write in writes}
+            stale = tuple(write.row.key for write in writes if versions[write.row.key] != write.expected)
+            if stale:
+                raise Conflict(stale)
+            # After this point it must succeed.
+            for write in writes:
+                self._put(write)
+
+    def _put(self, write: Write) -> None:
+        key = write.row.key
+        kind = key[0]
+        if key not in self._rows:
+            insort(self._ids.setdefault(kind, []), key[1])
+        self._rows[key] = write.row
+        for entry in write.entries:
+            placed = attrs.evolve(entry, position=len(self._feed) + 1)
+            self._history.setdefault(key, []).append(placed)
+            self._feed.append(placed)
+        for name, value in write.unindex.items():
+            self._unindex(kind, name, value, key[1])
+        for name, value in write.index.items():
+            self._index(kind, name, value, key[1])
+        self._personal.update((value.ref, value) for value in write.personal)
+
+    def _index(self, kind: str, name: str, value: str, ident: str) -> None:
+        ids = self._indexed.setdefault((kind, name, value), [])
+        if not ids:
+            insort(self._values.setdefault((kind, name), []), value)
+        if not _contains(ids, ident):
+            insort(ids, ident)
+
+    def _unindex(self, kind: str, name: str, value: str, ident: str) -> None:
+        ids = self._indexed.get((kind, name, value), [])
+        if not _contains(ids, ident):
+            return
+        del ids[bisect_left(ids, ident)]
+        if not ids:
+            del self._indexed[kind, name, value]
+            values = self._values[kind, name]
+            del values[bisect_left(values, value)]
+
+    def _places_by_id(self, query: Query) -> Iterator[tuple[str, str]]:
+        sources = [self._ids.get(query.kind, [])]
+        if query.equal:
+            fewest = min(query.equal, key=lambda name: sum(map(len, self._ids_with(query, name))))
+            sources = self._ids_with(query, fewest)
+        after = query.after and query.after[1]
+        return (("", ident) for ident in merge(*(_above(ids, after) for ids in sources)))
+
+    def _places_by_value(self, query: Query, name: str, highest: str) -> Iterator[tuple[str, str]]:
+        values = self._values.get((query.kind, name), [])
+        first = bisect_left(values, query.after[0]) if query.after else 0
+        for place in range(first, bisect_right(values, highest)):
+            value = values[place]
+            after = query.after[1] if query.after and query.after[0] == value else None
+            for ident in _above(self._indexed[query.kind, name, value], after):
+                yield value, ident
+
+    def _matches(self, query: Query, ident: str) -> bool:
+        return all(any(_contains(ids, ident) for ids in self._ids_with(query, name)) for name in query.equal)
+
+    def _ids_with(self, query: Query, name: str) -> list[list[str]]:
+        return [self._indexed.get((query.kind, name, value), []) for value in set(query.equal[name])]
+
+    def _version(self, key: Key) -> int:
+        row = self._rows.get(key)
+        return row.version if row else 0
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        with self._rows_lock:
+            self._check_open()
+            yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageFailed("this store is closed; open a new one")
+
+
+class MemoryTransaction:
+    """The open transaction of a `MemoryStorage`; nobody else has one meanwhile."""
+
+    def __init__(
+        self, read: Callable[[Collection[Key]], Mapping[Key, Row]], save: Callable[[Sequence[Write]], None]
+    ) -> None:
+        self._read = read
+        self._save = save
+        self.over = False
+
+    def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:  # noqa: ARG002
+        self._check_open()
+        return self._read(keys)
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        self._check_open()
+        self.over = True
+        self._save(writes)
+
+    def _check_open(self) -> None:
+        if self.over:
+            raise StorageFailed("this transaction is over; open a new one")
+
+
+def _above(ids: Sequence[str], after: str | None) -> Iterator[str]:
+    """The ids behind this one, without a look at those before it."""
+    first = 0 if after is None else bisect_right(ids, after)
+    return (ids[place] for place in range(first, len(ids)))
+
+
+def _contains(ids: Sequence[str], ident: str) -> bool:
+    place = bisect_left(ids, ident)
+    return place < len(ids) and ids[place] == ident
