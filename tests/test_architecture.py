@@ -148,7 +148,7 @@ def loaded_by(statement: str) -> set[str]:
     told = subprocess.run(
         [sys.executable, "-c", f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"],
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
     )
     names: list[str] = json.loads(told.stdout)
