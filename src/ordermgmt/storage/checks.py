@@ -64,3 +64,8 @@ def check_query(query: Query) -> None:
     for values in query.equal.values():
         texts += values
     check_texts(texts)
+
+
+def clamped(number: int) -> int:
+    """A place or a limit as any store takes it: nothing is before 0 or behind `POSITION_MAX`."""
+    return min(max(number, 0), POSITION_MAX)

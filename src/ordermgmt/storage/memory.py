@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from heapq import merge
 from itertools import chain, islice
@@ -42,7 +42,7 @@ class MemoryStorage:
         self._indexed: dict[tuple[str, str, str], list[str]] = {}
 
     @contextmanager
-    def transaction(self) -> Iterator[MemoryTransaction]:
+    def transaction(self) -> Generator[MemoryTransaction, None, None]:
         """Open the one transaction; leaving the block without `commit` undoes it, which is to say: does nothing."""
         self._check_open()
         if not self._turn.acquire(timeout=self._busy_timeout):
@@ -172,7 +172,7 @@ class MemoryStorage:
         return row.version if row else 0
 
     @contextmanager
-    def _looking(self) -> Iterator[None]:
+    def _looking(self) -> Generator[None, None, None]:
         with self._rows_lock:
             self._check_open()
             yield

@@ -1,0 +1,358 @@
+"""A store in one SQLite file: the default for an embedded shop, safe for several threads and processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
+from ordermgmt.errors import Conflict, Misconfigured, StorageBusy, StorageFailed
+from ordermgmt.storage import sqlite_texts as texts
+from ordermgmt.storage.checks import check_query, check_texts, check_writes, clamped
+from ordermgmt.storage.sqlite_connections import Connections, failure, patiently
+from ordermgmt.storage.sqlite_schema import NewerSchema, migrate
+
+__all__ = ["NewerSchema", "SqliteStorage"]
+
+T = TypeVar("T")
+Values = Sequence[str | int | bytes]
+
+KEYS_MAX = 500
+"""How many keys one SELECT asks for."""
+
+
+class SqliteStorage:
+    """Keeps everything in one file; a commit is on the disk when it returns.
+
+    One transaction at a time writes, whatever the number of threads and processes; whoever opens a second one waits,
+    at most `busy_timeout` seconds, then gets `StorageBusy`.  Reading does not wait for an open transaction.
+    """
+
+    volatile = False
+
+    def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 30.0) -> None:
+        """Open the file, make it if there is none, and bring its tables up to date.
+
+        Raises `NewerSchema` where a newer release wrote it, `StorageFailed` where it is no database or does not open.
+        """
+        name = os.fspath(path)
+        if name in ("", ":memory:") or name.startswith("file:"):
+            raise Misconfigured(f"{name!r} is not the path of a file; use MemoryStorage for a store without one")
+        self._connections = Connections(str(Path(name).absolute()), busy_timeout)
+        self.installation = self._prepare()
+        """A random id given to the file when it was made; a copy has the same."""
+
+    def _prepare(self) -> str:
+        with SqliteTransaction(self._connections, begin=False) as transaction:
+            return transaction.prepare()
+
+    def transaction(self) -> SqliteTransaction:
+        return SqliteTransaction(self._connections)
+
+    def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
+        check_texts(chain.from_iterable(keys))
+        with _Reading(self._connections) as reading:
+            if len(keys) > KEYS_MAX:
+                # Several SELECTs see the same state only in one transaction.
+                reading.select("BEGIN", ())
+            rows = _rows(reading.select, keys)
+            if len(keys) > KEYS_MAX:
+                reading.select("COMMIT", ())
+            return rows
+
+    def find(self, query: Query) -> Sequence[Found]:
+        """Find by indexes, a page at a time.
+
+        Without `upto` the name with the fewest values leads, and the others filter; with it, its index is walked from
+        the low end and all names filter.  So let an index end (be unset) when nobody waits for the entity any more.
+        """
+        check_query(query)
+        if not all(query.equal.values()):
+            return []
+        text, values = texts.find(query)
+        with _Reading(self._connections) as reading:
+            found = reading.select(text, values)
+        kind = query.kind
+        return [
+            Found((value, ident), Row((kind, ident), version, doc, head, at))
+            for value, ident, version, doc, head, at in found
+        ]
+
+    def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        check_texts(key)
+        with _Reading(self._connections) as reading:
+            return _entries(reading.select(texts.HISTORY, (*key, clamped(after), clamped(limit))))
+
+    def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        with _Reading(self._connections) as reading:
+            return _entries(reading.select(texts.FEED, (clamped(after), clamped(limit))))
+
+    def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
+        check_texts(refs)
+        with _Reading(self._connections) as reading:
+            answer: dict[str, bytes] = {}
+            for some in _batches(refs):
+                answer.update(reading.select(texts.personal(len(some)), some))
+            return answer
+
+    def erase(self, subject: str) -> int:
+        check_texts((subject,))
+        with SqliteTransaction(self._connections) as transaction:
+            return transaction.erase(subject)
+
+    def statuses(self, kind: str) -> Mapping[str, int]:
+        check_texts((kind,))
+        with _Reading(self._connections) as reading:
+            return dict(reading.select(texts.STATUSES, (kind,)))
+
+    def integrity(self, *, thorough: bool = False) -> Sequence[str]:
+        """What SQLite finds wrong with the file; nothing if all is well.  Commits wait meanwhile.
+
+        `thorough` also compares tables with their indexes, which takes longer.
+        """
+        with _Reading(self._connections) as reading:
+            found = reading.select("PRAGMA integrity_check" if thorough else "PRAGMA quick_check", ())
+            return [problem for (problem,) in found if problem != "ok"]
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy all of it, as it is now, into a new file.  Commits wait meanwhile."""
+        if Path(path).exists():
+            raise StorageFailed(f"{os.fspath(path)} exists already; back up into a new file")
+        with _Reading(self._connections) as reading:
+            reading.copy_to(path)
+
+    def close(self) -> None:
+        """Close the connections; whoever is in a transaction may still end it."""
+        self._connections.close()
+
+
+class SqliteTransaction:
+    """The open transaction of a `SqliteStorage`; nobody else writes meanwhile, in any process."""
+
+    __slots__ = ("_begin", "_connection", "_connections", "_deadline", "_over", "_pid", "_turn", "_versions")
+
+    _connection: sqlite3.Connection
+    _deadline: float
+    _pid: int
+    _turn: threading.Lock
+
+    def __init__(self, connections: Connections, *, begin: bool = True) -> None:
+        self._connections = connections
+        self._begin = begin
+        self._over = True
+        self._versions: dict[Key, int] = {}
+
+    def __enter__(self) -> Self:
+        connections = self._connections
+        connections.check_open()
+        self._pid = os.getpid()
+        self._turn = connections.turn
+        self._deadline = time.monotonic() + connections.busy_timeout
+        # Threads of this process queue here; only processes have to poll for SQLite's lock.
+        if not self._turn.acquire(timeout=connections.busy_timeout):
+            raise StorageBusy(
+                f"the store was locked by another transaction for {connections.busy_timeout} s; try again"
+            )
+        try:
+            self._connection = connections.writer()
+            try:
+                if self._begin:
+                    self._lock()
+            except BaseException:
+                connections.release(self._connection, broken=True)
+                raise
+        except sqlite3.Error as error:
+            self._turn.release()
+            raise failure(error) from error
+        except BaseException:
+            self._turn.release()
+            raise
+        self._over = False
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over = True
+        if os.getpid() != self._pid:
+            return  # a forked child leaves the block too; the transaction is its parent's
+        broken = False
+        try:
+            broken = not self._undone()
+        finally:
+            self._connections.release(self._connection, broken=broken)
+            self._turn.release()
+
+    def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:  # noqa: ARG002
+        self._check_open()
+        check_texts(chain.from_iterable(keys))
+        try:
+            return self._load(keys)
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+    def _load(self, keys: Collection[Key]) -> Mapping[Key, Row]:
+        rows = _rows(self._select, keys)
+        # What we have seen stays true to the end of the transaction: nobody else may write.
+        self._versions.update(dict.fromkeys(keys, 0))
+        self._versions.update((key, row.version) for key, row in rows.items())
+        return rows
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        self._check_open()
+        check_writes(writes)
+        self._over = True
+        try:
+            versions = self._versions
+            unseen = [write.row.key for write in writes if write.row.key not in versions]
+            if unseen:
+                self._load(unseen)
+            stale = tuple(write.row.key for write in writes if versions[write.row.key] != write.expected)
+            if stale:
+                raise Conflict(stale)
+            self._save(writes)
+            self._finish()
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+    def _save(self, writes: Sequence[Write]) -> None:
+        made: list[Values] = []
+        changed: list[Values] = []
+        events: list[Values] = []
+        unindexed: list[Values] = []
+        indexed: list[Values] = []
+        personal: list[Values] = []
+        for write in writes:
+            row = write.row
+            kind, ident = row.key
+            if write.expected:
+                changed.append((row.version, row.doc, row.head, row.at, kind, ident, write.expected))
+            else:
+                made.append((kind, ident, row.version, row.doc, row.head, row.at))
+            events += [
+                (kind, ident, e.version, e.doc, e.hash, e.at, e.actor, e.cause, e.command_id) for e in write.entries
+            ]
+            unindexed += [(kind, name, value, ident) for name, value in write.unindex.items()]
+            indexed += [(kind, name, value, ident) for name, value in write.index.items()]
+            personal += [(p.ref, p.subject, p.doc) for p in write.personal]
+        put = self._connection.executemany
+        if made:
+            put(texts.INSERT_ENTITY, made)
+        if changed and put(texts.UPDATE_ENTITY, changed).rowcount != len(changed):
+            raise StorageFailed("rows changed under the writer's lock; the file is not safe where it is")
+        if events:
+            put(texts.INSERT_HISTORY, events)
+        if unindexed:
+            put(texts.DELETE_INDEX, unindexed)
+        if indexed:
+            put(texts.INSERT_INDEX, indexed)
+        if personal:
+            put(texts.PUT_PERSONAL, personal)
+
+    def erase(self, subject: str) -> int:
+        """Forget a person's values, and commit that."""
+        self._check_open()
+        self._over = True
+        try:
+            gone = self._connection.execute("DELETE FROM personal WHERE subject = ?", (subject,)).rowcount
+            self._finish()
+        except sqlite3.Error as error:
+            raise failure(error) from error
+        return gone
+
+    def prepare(self) -> str:
+        """Bring the tables up to date; answers the file's installation id."""
+        try:
+            patiently(lambda: migrate(self._connection, self._lock, self._finish), self._deadline)
+            return str(self._select("SELECT installation FROM meta", ())[0][0])
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+    def _select(self, text: str, values: Values) -> list[Any]:
+        return patiently(lambda: self._connection.execute(text, values).fetchall(), self._deadline)
+
+    def _lock(self) -> None:
+        patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._deadline)
+
+    def _finish(self) -> None:
+        # A reader can hold a COMMIT up; it is asked again, the transaction stays whole until then.
+        deadline = time.monotonic() + self._connections.busy_timeout
+        patiently(lambda: self._connection.execute("COMMIT"), deadline)
+
+    def _undone(self) -> bool:
+        """Undo what is open.  After a full disk or an I/O error SQLite has done so itself."""
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                return False
+        return True
+
+    def _check_open(self) -> None:
+        if self._over or os.getpid() != self._pid:
+            raise StorageFailed("this transaction is over; open a new one")
+
+
+class _Reading:
+    """A reading connection, for the time of one call."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._deadline = time.monotonic() + connections.busy_timeout
+
+    def __enter__(self) -> Self:
+        self._connections.check_open()
+        try:
+            self._connection = self._connections.borrow()
+        except sqlite3.Error as error:
+            raise failure(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connections.give_back(self._connection)
+
+    def select(self, text: str, values: Values) -> list[Any]:
+        try:
+            return patiently(lambda: self._connection.execute(text, values).fetchall(), self._deadline)
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+    def copy_to(self, path: str | os.PathLike[str]) -> None:
+        try:
+            target = sqlite3.connect(path)
+            try:
+                self._connection.backup(target)
+            finally:
+                target.close()
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+
+def _rows(select: Callable[[str, Values], list[Any]], keys: Collection[Key]) -> dict[Key, Row]:
+    answer: dict[Key, Row] = {}
+    for some in _batches(keys):
+        found = select(texts.rows(len(some)), [text for key in some for text in key])
+        for kind, ident, version, doc, head, at in found:
+            key = kind, ident
+            answer[key] = Row(key, version, doc, head, at)
+    return answer
+
+
+def _entries(found: list[Any]) -> list[Entry]:
+    return [Entry((kind, ident), *rest) for kind, ident, *rest in found]
+
+
+def _batches(things: Collection[T]) -> Iterator[Sequence[T]]:
+    if len(things) <= KEYS_MAX:
+        return iter([list(things)] if things else [])
+    rest = iter(things)
+    return iter(lambda: list(islice(rest, KEYS_MAX)), [])
