@@ -50,8 +50,12 @@ class SqliteStorage:
         """A random id given to the file when it was made; a copy has the same."""
 
     def _prepare(self) -> str:
-        with SqliteTransaction(self._connections, begin=False) as transaction:
-            return transaction.prepare()
+        try:
+            with SqliteTransaction(self._connections, begin=False) as transaction:
+                return transaction.prepare()
+        except BaseException:
+            self._connections.close()
+            raise
 
     def transaction(self) -> SqliteTransaction:
         return SqliteTransaction(self._connections)
@@ -118,7 +122,12 @@ class SqliteStorage:
         `thorough` also compares tables with their indexes, which takes longer.
         """
         with _Reading(self._connections) as reading:
-            found = reading.select("PRAGMA integrity_check" if thorough else "PRAGMA quick_check", ())
+            try:
+                found = reading.select("PRAGMA integrity_check" if thorough else "PRAGMA quick_check", ())
+            except StorageBusy:
+                raise
+            except StorageFailed as error:  # so damaged that the check itself stumbles
+                return [str(error.__cause__)]
             return [problem for (problem,) in found if problem != "ok"]
 
     def backup(self, path: str | os.PathLike[str]) -> None:

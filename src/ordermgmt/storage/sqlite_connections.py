@@ -131,19 +131,20 @@ class Connections:
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         try:
-            connection.execute("PRAGMA cache_size = -16000")
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("PRAGMA trusted_schema = OFF")
-            # What is erased is overwritten, and REPLACE is a deletion like any other to the append-only triggers.
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("PRAGMA recursive_triggers = ON")
-            patiently(lambda: self._set_journal(connection), deadline)
+            # Some of these look into the file, and so can meet somebody's lock.
+            patiently(lambda: self._set_up(connection), deadline)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _set_journal(self, connection: sqlite3.Connection) -> None:
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA cache_size = -16000")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        # What is erased is overwritten, and REPLACE is a deletion like any other to the append-only triggers.
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA recursive_triggers = ON")
         wanted, _ = journal_for(sqlite3.sqlite_version_info)
         mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
         # An existing file is only ever taken out of WAL, never into it: another process may have an older SQLite.

@@ -87,8 +87,8 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 def migrate(
     connection: sqlite3.Connection,
-    begin: Callable[[], None],
-    commit: Callable[[], None],
+    begin: Callable[[], object],
+    commit: Callable[[], object],
     migrations: Sequence[Migration] = MIGRATIONS,
 ) -> None:
     """Bring the file up to date, a transaction a version, whoever else may be doing the same.
