@@ -40,6 +40,8 @@ class MemoryStorage:
         self._ids: dict[str, list[str]] = {}
         self._values: dict[tuple[str, str], list[str]] = {}
         self._indexed: dict[tuple[str, str, str], list[str]] = {}
+        # kind, name and id → value: the way back.
+        self._value: dict[tuple[str, str, str], str] = {}
 
     @contextmanager
     def transaction(self) -> Generator[MemoryTransaction, None, None]:
@@ -62,9 +64,14 @@ class MemoryStorage:
     def find(self, query: Query) -> Sequence[Found]:
         check_query(query)
         with self._looking():
-            places = self._places_by_value(query, *query.upto) if query.upto else self._places_by_id(query)
-            hits = (place for place in places if self._matches(query, place[1]))
-            return [Found(place, self._rows[query.kind, place[1]]) for place in islice(hits, max(query.limit, 0))]
+            places: Iterator[tuple[str, str]]
+            if not query.upto:
+                places = (("", ident) for ident in self._matching(query, query.after and query.after[1]))
+            elif not query.equal:
+                places = self._places_by_value(query, *query.upto)
+            else:
+                places = iter(sorted(self._matching_upto(query, *query.upto)))
+            return [Found(place, self._rows[query.kind, place[1]]) for place in islice(places, max(query.limit, 0))]
 
     def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         check_texts(key)
@@ -133,24 +140,38 @@ class MemoryStorage:
             insort(self._values.setdefault((kind, name), []), value)
         if not _contains(ids, ident):
             insort(ids, ident)
+        self._value[kind, name, ident] = value
 
     def _unindex(self, kind: str, name: str, value: str, ident: str) -> None:
         ids = self._indexed.get((kind, name, value), [])
         if not _contains(ids, ident):
             return
         del ids[bisect_left(ids, ident)]
+        self._value.pop((kind, name, ident), None)
         if not ids:
             del self._indexed[kind, name, value]
             values = self._values[kind, name]
             del values[bisect_left(values, value)]
 
-    def _places_by_id(self, query: Query) -> Iterator[tuple[str, str]]:
-        sources = [self._ids.get(query.kind, [])]
-        if query.equal:
-            fewest = min(query.equal, key=lambda name: sum(map(len, self._ids_with(query, name))))
-            sources = self._ids_with(query, fewest)
-        after = query.after and query.after[1]
-        return (("", ident) for ident in merge(*(_above(ids, after) for ids in sources)))
+    def _matching(self, query: Query, after: str | None) -> Iterator[str]:
+        """The ids behind this one whose entities have all the values asked for, in order."""
+        if not query.equal:
+            return _above(self._ids.get(query.kind, []), after)
+        candidates = sorted(
+            (self._ids_with(query, name) for name in query.equal), key=lambda lists: sum(map(len, lists))
+        )
+        fewest, *others = candidates
+        return (
+            ident
+            for ident in merge(*(_above(ids, after) for ids in fewest))
+            if all(any(_contains(ids, ident) for ids in lists) for lists in others)
+        )
+
+    def _matching_upto(self, query: Query, name: str, highest: str) -> Iterator[tuple[str, str]]:
+        for ident in self._matching(query, None):
+            value = self._value.get((query.kind, name, ident))
+            if value is not None and value <= highest and (query.after is None or (value, ident) > query.after):
+                yield value, ident
 
     def _places_by_value(self, query: Query, name: str, highest: str) -> Iterator[tuple[str, str]]:
         values = self._values.get((query.kind, name), [])
@@ -160,9 +181,6 @@ class MemoryStorage:
             after = query.after[1] if query.after and query.after[0] == value else None
             for ident in _above(self._indexed[query.kind, name, value], after):
                 yield value, ident
-
-    def _matches(self, query: Query, ident: str) -> bool:
-        return all(any(_contains(ids, ident) for ids in self._ids_with(query, name)) for name in query.equal)
 
     def _ids_with(self, query: Query, name: str) -> list[list[str]]:
         return [self._indexed.get((query.kind, name, value), []) for value in set(query.equal[name])]
