@@ -14,7 +14,9 @@ The store must be empty at the start of each test.
 from __future__ import annotations
 
 import random
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -130,8 +132,14 @@ def together(count: int, work: Callable[[int], T]) -> list[T]:
         start.wait(timeout=30)
         return work(number)
 
-    with ThreadPoolExecutor(count) as pool:
-        return [future.result() for future in [pool.submit(begin, number) for number in range(count)]]
+    # Threads take turns as often as Python can make them, so that what can meet does.
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            return [future.result() for future in [pool.submit(begin, number) for number in range(count)]]
+    finally:
+        sys.setswitchinterval(before)
 
 
 def increment(storage: Storage, key: Key) -> None:
@@ -148,9 +156,6 @@ def increment(storage: Storage, key: Key) -> None:
 
 class StorageContract:
     """The promises of a `Storage`; a store that passes is one the engine can run on."""
-
-    locks_rows = False
-    """Set it to True where two transactions on different rows go on at the same time."""
 
     def make(self) -> Storage:
         """An empty store, for those who need no fixture of their own."""
@@ -479,13 +484,28 @@ class StorageContract:
         assert all(together(4, lambda _: storage.read([("order", "A-1")])))
 
     def test_a_row_that_somebody_holds_is_left_out_if_asked_so(self, storage: Storage) -> None:
-        if not self.locks_rows:
+        if storage.exclusive:
             pytest.skip("one transaction at a time: nobody else holds a row")
         save(storage, written("A-1"), written("A-2"))
         keys = [("order", "A-1"), ("order", "A-2")]
         with storage.transaction() as first, storage.transaction() as second:
             first.load(keys[:1])
             assert set(second.load(keys, skip_locked=True)) == {("order", "A-2")}
+
+    def test_an_exclusive_store_has_one_transaction_at_a_time(self, storage: Storage) -> None:
+        if not storage.exclusive:
+            pytest.skip("transactions on other rows go on meanwhile")
+        opened: list[int] = []
+
+        def work(number: int) -> None:
+            with storage.transaction() as transaction:
+                opened.append(number)
+                time.sleep(0.01)
+                transaction.load([("order", f"A-{number}")])
+                assert opened[-1] == number
+
+        together(4, work)
+        assert sorted(opened) == [0, 1, 2, 3]
 
     def test_with_nobody_about_skip_locked_leaves_nothing_out(self, storage: Storage) -> None:
         save(storage, written("A-1"))

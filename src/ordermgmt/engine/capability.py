@@ -1,0 +1,177 @@
+"""A capability: one kind of thing that lives, and everything the business says about it.
+
+It is a value, put together from plain functions in visible tables.  `decide` answers a command with events,
+`evolve` folds an event into the state, `reactions` say what follows.  All of them are pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+from attrs import field, frozen
+from pendulum import DateTime
+
+from ..errors import NotFound, Refused
+from .lifecycle import Lifecycle
+from .messages import Command, Effect, Event, Replies, check_id
+from .transaction import Key
+
+State = TypeVar("State")
+Wanted = TypeVar("Wanted")
+
+
+class Seen:
+    """What a decision may look at besides its own entity.
+
+    The other entities it declared, as they stand now; what ports looked up before; and which arrows are drawn
+    from where its own entity stands.
+    """
+
+    __slots__ = ("_lifecycle", "_looked_up", "_state_of", "_status")
+
+    def __init__(
+        self,
+        state_of: Callable[[Key], Any],
+        looked_up: Mapping[tuple[str, str], Any],
+        lifecycle: Lifecycle | None = None,
+        status: str = "",
+    ) -> None:
+        self._state_of = state_of
+        self._looked_up = looked_up
+        self._lifecycle = lifecycle
+        self._status = status
+
+    @classmethod
+    def anew(cls, status: str, seen: Seen) -> Seen:
+        """The same, seen from the status an event of this decision leads to."""
+        return cls(seen._state_of, seen._looked_up, seen._lifecycle, status)
+
+    def get(self, state: type[Wanted], kind: str, id: str) -> Wanted | None:
+        """The entity, or None if there is none.  Asking for one that was not declared is a bug and raises."""
+        found = self._state_of((kind, id))
+        if found is not None and not isinstance(found, state):
+            raise TypeError(f"{kind} {id} is no {state.__name__}")
+        return found
+
+    def looked_up(self, port: str, key: str) -> Any:
+        """What a port answered before the decision; None where it was not asked or has no answer."""
+        return self._looked_up.get((port, key))
+
+    def draws(self, trigger: str) -> bool:
+        """Whether an arrow of this name is drawn from where the entity stands."""
+        return self.after(trigger) is not None
+
+    def after(self, trigger: str) -> str | None:
+        """Where the arrow leads, or None."""
+        return self._lifecycle.after(self._status, trigger) if self._lifecycle is not None else None
+
+    @property
+    def own_steps(self) -> frozenset[str]:
+        """The triggers the host drew that no event of ours carries."""
+        return self._lifecycle.own_triggers if self._lifecycle is not None else frozenset()
+
+
+Decide = Callable[[Any, Any, Seen, DateTime], Iterable[Event]]
+Evolve = Callable[[Any, Any], Any]
+Keys = Callable[[Any], Iterable[Key]]
+Policy = Callable[[Command[Any], Any, Seen, DateTime], Refused | None]
+
+
+@frozen
+class Reaction:
+    """When this event happens, then that follows."""
+
+    on: type[Event]
+    then: Callable[[Any, Any], Replies]
+
+    @property
+    def name(self) -> str:
+        """How it is called in listings and discrepancies."""
+        return self.then.__name__
+
+
+@frozen
+class Rule:
+    """How one type of command is decided, and which rows it must see."""
+
+    decide: Callable[[Any, Any, Seen, DateTime], Iterable[Event]]
+    target: Callable[[Any], str]
+    """The id of the entity it is about."""
+    keys: Keys = field(default=lambda command: ())
+    """Further rows known from the command alone: what it will read, and what its follow-ups will touch."""
+    reads: Callable[[Any, Any], Iterable[Key]] = field(default=lambda command, state: ())
+    """Rows reached through ids that the state holds.  They are what `seen` shows besides `keys`."""
+    lookups: Keys = field(default=lambda command: ())
+    """What ports are asked before the decision: (port, key) pairs."""
+    then: Callable[[Any, tuple[Event, ...]], Replies] = field(default=lambda command, events: ())
+    """What follows from the command itself, given the events it made."""
+    named: Callable[[Any, Callable[[], str]], Any] = field(default=lambda command, new_id: command)
+    """The command with ids given to what the caller left unnamed."""
+
+
+@frozen(kw_only=True)
+class Capability(Generic[State]):
+    """Everything about one kind of entity.  Hosts write their own the same way."""
+
+    kind: str
+    """The name in keys, history and drawings: ``"order"``."""
+    state: type[State]
+    """The frozen class that holds what it is now.  Has a `status` field if there is a lifecycle."""
+    lifecycle: Lifecycle | None = None
+    rules: Mapping[type[Command[Any]], Rule]
+    evolve: Mapping[type[Event], Evolve]
+    """How each event changes the state: (state or None, event) → state.  Total: it never refuses."""
+    effects: tuple[type[Effect], ...] = ()
+    answers: Mapping[type[Effect], Callable[[Any, Any], Replies]] = field(factory=dict)
+    """What an effect's outcome is told to the business as: (effect, outcome) → news."""
+    reactions: tuple[Reaction, ...] = ()
+    indexes: Mapping[str, Callable[[State], str | None]] = field(factory=dict)
+    """Declared search fields: pure functions of the state, as text; None is not indexed."""
+    identify: Callable[[Any], str] = field(default=lambda key: check_id(key, "id"))
+    """The id in the store for the key a caller uses: ``("mug", "main")`` → ``"main/mug"``."""
+    refusals: tuple[type[Refused], ...] = ()
+    """The refusals its rules make, so that a remembered one can be raised again."""
+    upcasters: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = field(factory=dict)
+    """(stored type, its old version) → a function on plain dicts to the next version."""
+    last: bool = False
+    """True for rows that are locked after all others: hot ones, and effects."""
+    v: int = 1
+    """The version of the state's stored form."""
+
+    def redrawn(self, lifecycle: Lifecycle) -> Capability[State]:
+        """The same capability with another lifecycle."""
+        return attrs.evolve(self, lifecycle=lifecycle)
+
+    def reacting(self, *more: Reaction) -> Capability[State]:
+        """The same capability with further reactions after its own."""
+        return attrs.evolve(self, reactions=(*self.reactions, *more))
+
+    def fold(self, events: Iterable[Event], state: State | None = None) -> State | None:
+        """The state these events lead to.  Law: folding an entity's history gives its saved state."""
+        for event in events:
+            state = self.evolve[type(event)](state, event)
+        return state
+
+
+def require(state: State | None, kind: str, id: str) -> State:
+    """The state of a thing that must exist, or `NotFound`."""
+    if state is None:
+        raise NotFound(kind, id)
+    return state
+
+
+def on(event: type[Event], *then: Callable[[Any, Any], Replies]) -> tuple[Reaction, ...]:
+    """When `event` happens, then these follow, in this order."""
+    return tuple(Reaction(event, reaction) for reaction in then)
+
+
+def story(*parts: Sequence[Reaction]) -> tuple[Reaction, ...]:
+    """Several `on(…)` as one list."""
+    return tuple(reaction for part in parts for reaction in part)
+
+
+def as_type(value: object, wanted: type[Wanted]) -> Wanted:
+    """Tells the type checker what the engine knows."""
+    return cast(Wanted, value)

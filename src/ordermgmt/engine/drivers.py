@@ -1,0 +1,174 @@
+"""The two drivers: they own the transaction and do the I/O the engine asks for, blocking or awaited.
+
+The transaction is a `with` block here and not in the generator, so that any exception, `KeyboardInterrupt` and
+`CancelledError` included, leaves it and undoes it, and nothing stays locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from ..errors import Conflict, OrderManagementError
+from .assembly import Assembly
+from .effects import Unknown
+from .handling import attempt
+from .ports import Clock
+from .requests import Again, Job, Load, Now, Result, Save
+from .transaction import AsyncStorage, AsyncTransaction, Key, Storage, Transaction, Write
+from .working import Call
+
+ATTEMPTS_MAX = 50
+"""How often a batch is decided anew because others were faster, before `Conflict` reaches the caller."""
+
+def _wait(attempts: int, chance: random.Random) -> float:
+    """How long to wait before the next attempt, in seconds: short, growing, and not in step with others."""
+    return chance.uniform(0.0001, min(0.05, 0.001 * 2 ** min(attempts, 10)))
+
+
+def handle(
+    assembly: Assembly, storage: Storage, clock: Clock, chance: random.Random, jobs: Sequence[Job]
+) -> Sequence[Result]:
+    """Decide and save a batch, blocking."""
+    known = frozenset[Key]()
+    for tries in range(ATTEMPTS_MAX):
+        try:
+            with storage.transaction() as transaction:
+                outcome = _drive(attempt(assembly, jobs, known, ordered=not storage.exclusive), transaction, clock)
+        except Conflict:
+            if tries == ATTEMPTS_MAX - 1:
+                raise
+            time.sleep(_wait(tries, chance))
+            continue
+        if not isinstance(outcome, Again):
+            return outcome
+        known = outcome.keys
+    raise Conflict(tuple(sorted(known)))
+
+
+def _drive(
+    steps: Generator[Any, Any, list[Result] | Again], transaction: Transaction, clock: Clock
+) -> list[Result] | Again:
+    try:
+        answer: Any = None
+        while True:
+            match steps.send(answer):
+                case Load(keys=keys):
+                    answer = transaction.load(keys)
+                case Now():
+                    answer = clock.now()
+                case Save(writes=writes):
+                    transaction.commit(writes)
+                    answer = None
+                case other:  # pragma: no cover - the engine asks for nothing else
+                    raise AssertionError(other)
+    except StopIteration as end:
+        result: list[Result] | Again = end.value
+        return result
+
+
+async def handle_async(
+    assembly: Assembly, storage: AsyncStorage, clock: Clock, chance: random.Random, jobs: Sequence[Job]
+) -> Sequence[Result]:
+    """Decide and save a batch, awaiting the store."""
+    known = frozenset[Key]()
+    for tries in range(ATTEMPTS_MAX):
+        try:
+            async with storage.transaction() as transaction:
+                outcome = await _drive_async(
+                    attempt(assembly, jobs, known, ordered=not storage.exclusive), transaction, clock
+                )
+        except Conflict:
+            if tries == ATTEMPTS_MAX - 1:
+                raise
+            await asyncio.sleep(_wait(tries, chance))
+            continue
+        if not isinstance(outcome, Again):
+            return outcome
+        known = outcome.keys
+    raise Conflict(tuple(sorted(known)))
+
+
+async def _drive_async(
+    steps: Generator[Any, Any, list[Result] | Again], transaction: AsyncTransaction, clock: Clock
+) -> list[Result] | Again:
+    try:
+        answer: Any = None
+        while True:
+            match steps.send(answer):
+                case Load(keys=keys):
+                    answer = await transaction.load(keys)
+                case Now():
+                    answer = clock.now()
+                case Save(writes=writes):
+                    await transaction.commit(writes)
+                    answer = None
+                case other:  # pragma: no cover - the engine asks for nothing else
+                    raise AssertionError(other)
+    except StopIteration as end:
+        result: list[Result] | Again = end.value
+        return result
+
+
+def rehearse(
+    assembly: Assembly, clock: Clock, job: Job
+) -> Generator[tuple[Key, ...], Any, tuple[Result, tuple[Write, ...]]]:
+    """Decide without saving: yields keys to read without locks, answers the result and what would be saved."""
+    known = frozenset[Key]()
+    while True:
+        steps = attempt(assembly, [job], known, ordered=False)
+        writes: tuple[Write, ...] = ()
+        answer: Any = None
+        try:
+            while True:
+                match steps.send(answer):
+                    case Load(keys=keys):
+                        answer = yield keys
+                    case Now():
+                        answer = clock.now()
+                    case Save(writes=writes):
+                        answer = None
+                    case other:  # pragma: no cover - the engine asks for nothing else
+                        raise AssertionError(other)
+        except StopIteration as end:
+            if not isinstance(end.value, Again):
+                return end.value[0], writes
+            known = end.value.keys
+
+
+def call(one: Call) -> Any:
+    """Ask an adapter, blocking.  Any exception means that nobody knows."""
+    try:
+        ask = one.adapter.lookup if one.lookup else one.adapter.execute
+        answer = ask(one.request, key=one.intent.key, deadline=one.deadline)
+    except Exception as problem:
+        return Unknown(_cause(problem))
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise OrderManagementError(
+            f"the adapter {one.intent.port} answers with an awaitable; use AsyncOrderManagement with it"
+        )
+    return answer
+
+
+async def call_async(one: Call) -> Any:
+    """Ask an adapter in a thread, and await its answer if it is one to await."""
+    try:
+        ask = one.adapter.lookup if one.lookup else one.adapter.execute
+        if inspect.iscoroutinefunction(ask):
+            return await ask(one.request, key=one.intent.key, deadline=one.deadline)
+        answer = await asyncio.to_thread(ask, one.request, key=one.intent.key, deadline=one.deadline)
+        return await answer if inspect.isawaitable(answer) else answer
+    except Exception as problem:
+        return Unknown(_cause(problem))
+
+
+def _cause(problem: Exception) -> str:
+    """What went wrong, by its type alone: an exception's text may hold what must not be kept."""
+    return type(problem).__name__
+

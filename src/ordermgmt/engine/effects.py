@@ -1,0 +1,420 @@
+"""Effects as entities: what we mean to ask the outside world, asked at most once at a time, and never forgotten.
+
+    ready ──claim──▶ sending ──▶ succeeded | failed | pending | unknown | parked
+
+An intent is committed before its adapter is called, and so is the mark that it is being sent.  Therefore
+*ready* means certainly never executed, and a *sending* whose lease has run out means nobody knows.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import attrs
+from attrs import field, frozen
+from pendulum import DateTime
+from statemachine import State, StateMachine
+
+from ..errors import Refused
+from .capability import Capability, Rule, Seen, as_type, require
+from .codec import Frozen
+from .instants import to_text
+from .lifecycle import Lifecycle
+from .messages import Command, Event, News, Replies, checked_note
+
+KIND = "effect"
+ATTEMPTS_MAX = 12
+BACKOFF_FIRST = timedelta(seconds=1)
+BACKOFF_MAX = timedelta(hours=1)
+
+
+class EffectChart(StateMachine):
+    """How an intent ends.  Parked waits for a person; everything else that is not final has a due time."""
+
+    ready = State(initial=True)
+    sending = State()
+    pending = State()
+    unknown = State()
+    parked = State()
+    succeeded = State(final=True)
+    failed = State(final=True)
+    cancelled = State(final=True)
+
+    claim = ready.to(sending) | pending.to(sending) | unknown.to(sending)
+    put_off = sending.to(ready)
+    wait = sending.to(pending)
+    lose = sending.to(unknown)
+    succeed = sending.to(succeeded) | pending.to(succeeded) | unknown.to(succeeded) | parked.to(succeeded)
+    fail = sending.to(failed) | pending.to(failed) | unknown.to(failed) | parked.to(failed)
+    park = sending.to(parked) | unknown.to(parked) | pending.to(parked)
+    retry = parked.to(unknown)
+    cancel = ready.to(cancelled)
+
+
+EFFECT = Lifecycle.of(EffectChart)
+
+
+# Outcomes: what an adapter answers.
+
+
+@frozen
+class Succeeded:
+    """It is done.  `result` is what the port's own documentation says: facts, a label, …"""
+
+    result: Any = None
+    reference: str = ""
+    """The provider's own name for it."""
+
+
+@frozen
+class Declined:
+    """The provider's definite no.  Nothing was executed, and nothing will be."""
+
+    code: str
+    message: str = ""
+
+
+@frozen
+class Pending:
+    """The provider has taken it and will answer later; ask again after `again_after`."""
+
+    reference: str = ""
+    again_after: timedelta = timedelta(minutes=5)
+    result: Any = None
+    """What is known already, if the port's documentation says so."""
+
+
+@frozen
+class Unknown:
+    """Nobody knows whether it was executed: a time-out, a broken answer, any exception."""
+
+    cause: str = ""
+
+
+@frozen
+class RetryLater:
+    """Certainly not executed: too busy, rate limited.  Not an attempt."""
+
+    after: timedelta = timedelta(seconds=1)
+
+
+Outcome = Succeeded | Declined | Pending | Unknown | RetryLater
+
+
+@frozen(kw_only=True)
+class Intent:
+    """One effect, from the decision that wanted it to its end."""
+
+    effect_id: str
+    kind: str
+    """The type of the effect: ``"Authorise"``."""
+    port: tuple[str, str]
+    lane: str
+    group: str
+    request: Frozen
+    key: str
+    """The idempotency key every attempt carries."""
+    status: str
+    due: DateTime
+    planned_at: DateTime
+    attempts: int = 0
+    token: int = 0
+    """Counts the claims: an answer with an older token comes from a worker that was overtaken."""
+    first_sent: DateTime | None = None
+    doubtful: bool = False
+    """True once an attempt's outcome was unknown: from then on it may have been executed."""
+    reference: str = ""
+    reason: str = ""
+    """Why it is parked, failed, or tried again."""
+
+    @property
+    def ended(self) -> bool:
+        """True where nothing more will be asked."""
+        return self.status in EFFECT.final
+
+
+# Events.
+
+
+@frozen(kw_only=True)
+class EffectPlanned(Event):
+    """A decision wants this done outside."""
+
+    intent: Intent
+
+
+@frozen(kw_only=True)
+class EffectClaimed(Event):
+    """A worker is about to call the adapter."""
+
+    trigger: ClassVar[str | None] = "claim"
+    token: int
+    lease: DateTime
+    at: DateTime
+
+
+@frozen(kw_only=True)
+class EffectSucceeded(Event):
+    """The outside world did it."""
+
+    trigger: ClassVar[str | None] = "succeed"
+    reference: str
+    evidence: str = ""
+
+
+@frozen(kw_only=True)
+class EffectFailed(Event):
+    """The outside world said no."""
+
+    trigger: ClassVar[str | None] = "fail"
+    code: str
+    message: str
+    evidence: str = ""
+
+
+@frozen(kw_only=True)
+class EffectAwaited(Event):
+    """The provider will answer later."""
+
+    trigger: ClassVar[str | None] = "wait"
+    reference: str
+    due: DateTime
+
+
+@frozen(kw_only=True)
+class EffectLost(Event):
+    """Nobody knows whether it was executed."""
+
+    trigger: ClassVar[str | None] = "lose"
+    cause: str
+    due: DateTime
+
+
+@frozen(kw_only=True)
+class EffectPutOff(Event):
+    """It was certainly not executed; later again."""
+
+    trigger: ClassVar[str | None] = "put_off"
+    due: DateTime
+
+
+@frozen(kw_only=True)
+class EffectParked(Event):
+    """Only a person can say what became of it."""
+
+    trigger: ClassVar[str | None] = "park"
+    reason: str
+
+
+@frozen(kw_only=True)
+class EffectRetried(Event):
+    """A person wants it tried again."""
+
+    trigger: ClassVar[str | None] = "retry"
+    note: str
+    due: DateTime
+
+
+@frozen(kw_only=True)
+class EffectCancelled(Event):
+    """It was never sent, and will not be."""
+
+    trigger: ClassVar[str | None] = "cancel"
+    reason: str
+
+
+# Commands.
+
+
+@frozen(kw_only=True)
+class ClaimEffect(Command[Intent]):
+    """Mark an intent as being sent, before its adapter is called."""
+
+    effect_id: str
+    lease: timedelta = timedelta(seconds=60)
+
+
+@frozen(kw_only=True)
+class SettleEffect(News[Intent]):
+    """Record what became of an attempt.  `news` is what that means for the business."""
+
+    effect_id: str
+    token: int
+    outcome: Outcome
+    news: tuple[News[Any], ...] = ()
+    jitter: float = 0.0
+    """0 to 1: where in the second half of the back-off the next attempt falls."""
+
+
+@frozen(kw_only=True)
+class ParkEffect(News[Intent]):
+    """Give an intent up to a person, because no automatic step is safe."""
+
+    effect_id: str
+    token: int
+    reason: str
+
+
+@frozen(kw_only=True)
+class RetryEffect(Command[Intent]):
+    """A person: try a parked intent again, with the same key."""
+
+    effect_id: str
+    note: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class CancelEffect(Command[Intent]):
+    """Take back an intent that was never sent.  Refused once it may have been."""
+
+    effect_id: str
+    reason: str = field(default="", validator=checked_note)
+
+
+# Rules.
+
+
+@attrs.define
+class NotDue(Refused):
+    """The effect is not to be sent now: too early, being sent by another worker, or ended."""
+
+    effect_id: str
+    status: str
+
+    @property
+    def message(self) -> str:
+        return f"effect {self.effect_id} is {self.status} and not due; another worker may have it"
+
+
+def backoff(attempts: int, jitter: float) -> timedelta:
+    """How long to wait after this many attempts: doubling, capped, in the upper half of the step."""
+    step = min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** min(attempts - 1, 20))
+    return step / 2 + (step / 2) * jitter
+
+
+def _claim(command: ClaimEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    intent = require(state, KIND, command.effect_id)
+    if intent.due > at or intent.status in ("parked", *EFFECT.final):
+        raise NotDue(intent.effect_id, intent.status)
+    if intent.status == "sending":
+        # The lease has run out, so the worker before us is dead or asleep: its call may have been executed.
+        yield EffectLost(cause="the worker did not answer before its lease ended", due=at)
+    yield EffectClaimed(token=intent.token + 1, lease=at + command.lease, at=at)
+
+
+def _settle(command: SettleEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    intent = require(state, KIND, command.effect_id)
+    if intent.ended:
+        return
+    match command.outcome:
+        case Succeeded(reference=reference):
+            # A success is a fact, whoever brings it.  It may come while another attempt is on its way.
+            yield EffectSucceeded(reference=reference or intent.reference)
+        case _ if command.token != intent.token or intent.status != "sending":
+            return  # from a worker that was overtaken: the attempt that counts is another one
+        case Declined(code=code, message=message):
+            yield EffectFailed(code=code, message=message)
+        case Pending(reference=reference, again_after=again_after):
+            yield EffectAwaited(reference=reference, due=at + again_after)
+        case RetryLater(after=after):
+            wait = min(max(after, timedelta(0)), BACKOFF_MAX)
+            if intent.doubtful:
+                yield EffectLost(cause="put off by the provider", due=at + wait)
+            else:
+                yield EffectPutOff(due=at + wait)
+        case Unknown(cause=cause):
+            if intent.attempts >= ATTEMPTS_MAX:
+                yield EffectParked(reason=f"{intent.attempts} attempts without an answer; the last: {cause}")
+            else:
+                yield EffectLost(cause=cause, due=at + backoff(intent.attempts, command.jitter))
+
+
+def _news_of(command: SettleEffect, events: tuple[Event, ...]) -> Replies:
+    """A success is told to the business even when it comes twice; anything else only where it counted."""
+    return command.news if events or isinstance(command.outcome, Succeeded) else ()
+
+
+def _park(command: ParkEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    intent = require(state, KIND, command.effect_id)
+    if not intent.ended and command.token == intent.token:
+        yield EffectParked(reason=command.reason)
+
+
+def _retry(command: RetryEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, KIND, command.effect_id)
+    yield EffectRetried(note=command.note, due=at)
+
+
+def _cancel(command: CancelEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, KIND, command.effect_id)
+    yield EffectCancelled(reason=command.reason)
+
+
+def _moved(state: Intent | None, event: Event, **changes: Any) -> Intent:
+    intent = as_type(state, Intent)
+    return attrs.evolve(intent, status=event.status or intent.status, **changes)
+
+
+EVOLVE = {
+    EffectPlanned: lambda state, e: attrs.evolve(e.intent, status=e.status or e.intent.status),
+    EffectClaimed: lambda state, e: _moved(
+        state,
+        e,
+        token=e.token,
+        due=e.lease,
+        attempts=state.attempts + 1,
+        first_sent=state.first_sent or e.at,
+    ),
+    EffectSucceeded: lambda state, e: _moved(state, e, reference=e.reference),
+    EffectFailed: lambda state, e: _moved(state, e, reason=f"{e.code} {e.message}".strip()),
+    EffectAwaited: lambda state, e: _moved(state, e, reference=e.reference, due=e.due),
+    EffectLost: lambda state, e: _moved(state, e, reason=e.cause, due=e.due, doubtful=True),
+    # Not executed and not counted: as if it had never been tried.
+    EffectPutOff: lambda state, e: _moved(
+        state, e, due=e.due, attempts=state.attempts - 1, first_sent=None if state.attempts == 1 else state.first_sent
+    ),
+    EffectParked: lambda state, e: _moved(state, e, reason=e.reason),
+    EffectRetried: lambda state, e: _moved(state, e, reason=e.note, due=e.due, attempts=0),
+    EffectCancelled: lambda state, e: _moved(state, e, reason=e.reason),
+}
+
+
+def _by_id(command: Any) -> str:
+    return str(command.effect_id)
+
+
+EFFECTS = Capability(
+    kind=KIND,
+    state=Intent,
+    lifecycle=EFFECT,
+    rules={
+        ClaimEffect: Rule(_claim, _by_id),
+        SettleEffect: Rule(_settle, _by_id, then=_news_of),
+        ParkEffect: Rule(_park, _by_id),
+        RetryEffect: Rule(_retry, _by_id),
+        CancelEffect: Rule(_cancel, _by_id),
+    },
+    evolve=EVOLVE,
+    indexes={
+        "status": lambda intent: intent.status,
+        "due": lambda intent: None if intent.ended or intent.status == "parked" else to_text(intent.due),
+        "lane": lambda intent: None if intent.ended else intent.lane,
+        "group": lambda intent: intent.group,
+    },
+    identify=str,
+    refusals=(NotDue,),
+    last=True,
+)
+
+
+def idempotency_key(secret: bytes, effect_id: str, kind: str, generation: int = 1) -> str:
+    """A key the provider remembers us by: 52 characters a–z, 2–7, that tell nothing to others."""
+    # The same decision makes the same key, so that a decision repeated after a restored backup collides
+    # at the provider instead of being executed twice.
+    digest = hmac.new(secret, f"om1|{effect_id}|{kind}|{generation}".encode(), hashlib.sha256).digest()
+    return base64.b32encode(digest).decode().lower().rstrip("=")[:52]

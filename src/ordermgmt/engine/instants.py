@@ -1,0 +1,46 @@
+"""Instants: pendulum in UTC for people and arithmetic, fixed-width RFC 3339 text for storing and comparing.
+
+Text of one width compares like the instants themselves, so stores need no date type.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from datetime import timezone as fixed_zone
+
+from pendulum import UTC, DateTime
+
+from ..errors import InvalidInput
+
+EARLIEST = "0001-01-01T00:00:00.000000Z"
+LATEST = "9999-12-31T23:59:59.999999Z"
+
+
+def to_text(at: datetime) -> str:
+    """RFC 3339, UTC, always six decimals: ``2026-01-31T09:30:00.000000Z``."""
+    return f"{datetime.isoformat(at, timespec='microseconds')[:26]}Z"
+
+
+def from_text(text: str) -> DateTime:
+    """The instant that `to_text` wrote."""
+    # pendulum.parse and instance cost 9–11 µs each; this costs two.
+    return in_utc(datetime.fromisoformat(text))
+
+
+def in_utc(at: datetime) -> DateTime:
+    """The same instant as a pendulum `DateTime` in UTC."""
+    if at.utcoffset() != timedelta(0):
+        at = at.astimezone(fixed_zone.utc)
+    return DateTime(at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond, tzinfo=UTC)
+
+
+def check_instant(at: object, name: str) -> DateTime:
+    """An instant from the host: any aware datetime; a naive one is refused, for nobody knows what it means."""
+    if not isinstance(at, datetime):
+        raise InvalidInput(f"{name} must be a datetime with a time zone (got {type(at).__name__})")
+    if at.tzinfo is None or at.utcoffset() is None:
+        raise InvalidInput(f"{name} must have a time zone; use pendulum.now('UTC') or datetime.now(timezone.utc)")
+    try:
+        return in_utc(at)
+    except (OverflowError, ValueError) as problem:
+        raise InvalidInput(f"{name} lies outside the years 1 to 9999 in UTC") from problem

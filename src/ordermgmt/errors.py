@@ -1,0 +1,138 @@
+"""What can go wrong, as one tree.
+
+    OrderManagementError
+    ├── InvalidInput (ValueError)   the call itself is malformed; nothing was looked at
+    ├── Refused                     a rule said no; its facts are fields; nothing was changed
+    │   ├── NotAllowed              the lifecycle draws no such arrow from here
+    │   ├── NotFound (LookupError)  there is no such thing
+    │   ├── AlreadyExists           there is one already
+    │   ├── NewerVersion            written by a newer release than this one
+    │   └── …                       each capability's own refusals, in its rules
+    ├── CommandIdReused             the same command id with other content
+    ├── Conflict                    somebody else was faster, again and again; try later
+    ├── StorageFailed               the store could not do it; says why
+    │   └── StorageBusy             the store was locked for longer than we wait
+    ├── TooManyFollowUps            reactions did not come to rest; a bug in a flow
+    ├── Misconfigured               the shop was put together wrongly
+    └── MissingExtra (ImportError)  an optional dependency is not installed
+
+*Refused* and *InvalidInput* are yours to handle; the rest are ours, the store's or the set-up's.
+"""
+
+from __future__ import annotations
+
+from attrs import define
+
+
+class OrderManagementError(Exception):
+    """The root of every error this library raises on purpose."""
+
+
+class InvalidInput(OrderManagementError, ValueError):
+    """The call is malformed: a wrong type, an impossible amount, an unusable id."""
+
+
+class Refused(OrderManagementError):
+    """A rule said no. The facts are fields, `str()` says what to do, and nothing was changed."""
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person: what was refused, why, and what to do."""
+        return self.__doc__ or type(self).__name__
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@define
+class NotAllowed(Refused):
+    """The lifecycle draws no such arrow from the present status."""
+
+    lifecycle: str
+    id: str
+    status: str
+    trigger: str
+    allowed: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        allowed = ", ".join(self.allowed) or "nothing"
+        return f"{self.lifecycle} {self.id} is {self.status}: '{self.trigger}' is not drawn from there (allowed: {allowed})"
+
+
+@define
+class NotFound(Refused, LookupError):
+    """There is no such thing in the store."""
+
+    kind: str
+    id: str
+
+    @property
+    def message(self) -> str:
+        return f"there is no {self.kind} {self.id!r}; check the id, or create it first"
+
+
+@define
+class AlreadyExists(Refused):
+    """There is one already; ids are given once."""
+
+    kind: str
+    id: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.kind} {self.id!r} exists already; use another id, or a command_id to make retries safe"
+
+
+@define
+class NewerVersion(Refused):
+    """Stored by a newer release: it can be read, exported and verified here, not changed."""
+
+    kind: str
+    id: str
+    stored: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.kind} {self.id!r} was stored as {self.stored}, which this release does not know; upgrade ordermgmt"
+
+
+@define
+class CommandIdReused(OrderManagementError):
+    """The command id was used before, for a command with other content."""
+
+    command_id: str
+
+    def __str__(self) -> str:
+        return f"command id {self.command_id!r} was used for another command; give each command its own id"
+
+
+@define
+class Conflict(OrderManagementError):
+    """Somebody else changed these rows first. Inside the library it means: decide again."""
+
+    keys: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        rows = ", ".join(f"{kind} {id}" for kind, id in self.keys) or "some rows"
+        return f"{rows} changed meanwhile, again and again; try again later"
+
+
+class StorageFailed(OrderManagementError):
+    """The store could not do it; the message says why. Nothing of the command was saved."""
+
+
+class StorageBusy(StorageFailed):
+    """The store was locked by others for longer than we were told to wait; try again."""
+
+
+class TooManyFollowUps(OrderManagementError):
+    """Reactions did not come to rest within the limit: a flow reacts to itself."""
+
+
+class Misconfigured(OrderManagementError):
+    """The shop was put together wrongly; the message says what to change."""
+
+
+class MissingExtra(OrderManagementError, ImportError):
+    """An optional dependency is missing; the message names the extra to install."""

@@ -1,0 +1,626 @@
+"""The front door: one shop, blocking or awaited.
+
+Both classes put the same engine behind the same names.  What differs is only who waits: `OrderManagement` blocks,
+`AsyncOrderManagement` awaits, and everything that is decided in between is one and the same code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar, overload
+
+from attrs import field, frozen
+from pendulum import DateTime
+
+from .engine import drivers
+from .engine.assembly import Assembly, NamedPolicy
+from .engine.capability import Capability, Reaction
+from .engine.codec import Opaque, from_json
+from .engine.instants import from_text
+from .engine.messages import Command, Event, Personal, check_id, check_text, shorten
+from .engine.ports import Clock, Ids, SystemClock, SystemIds
+from .engine.requests import Job, Result
+from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage
+from .engine.working import Calls, Chance, Handle, Look, Report, Reveal, Time, WorkRequest, due_work
+from .errors import InvalidInput, Misconfigured, NotFound
+from .orders import orders
+from .orders.model import Order
+from .orders.port import AnyItem, Items
+from .payments import payments
+from .payments.port import PaymentGateway
+from .refunds import refunds
+from .shipments import shipments
+from .shipments.port import Carrier
+from .stock import reservations, stock
+
+State = TypeVar("State")
+
+DEFAULT_CAPABILITIES: tuple[Capability[Any], ...] = (shipments, orders, payments, refunds, reservations, stock)
+"""Everything this release can do.  Their order is the order in which rows are locked: what is asked of a parcel
+needs its orders, what is asked of an order needs its payments and claims."""
+
+BATCH_MAX = 5_000
+PAGE_MAX = 1_000
+DEADLINE = timedelta(seconds=30)
+LEASE = timedelta(seconds=60)
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """One event of the history: what happened, when, who asked, and by which command."""
+
+    position: int
+    """Its place in the feed of all events."""
+    kind: str
+    id: str
+    """What it happened to."""
+    version: int
+    """Its place in the history of that one entity, from 1."""
+    event: Event | Opaque
+    at: DateTime
+    by: str
+    cause: str
+    """The type of the command that made it."""
+    command_id: str
+    hash: str
+
+
+@frozen
+class Page(Sequence[State]):
+    """Some answers of `find`, and where the next page begins."""
+
+    items: tuple[State, ...]
+    next: tuple[str, str] | None
+    """Give it to `find(…, after=…)`; None on the last page."""
+
+    @overload
+    def __getitem__(self, index: int) -> State: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[State]: ...
+    def __getitem__(self, index: int | slice) -> State | Sequence[State]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@frozen(kw_only=True)
+class Preview:
+    """What a command would do: the entity as it would be, and every event that would be recorded."""
+
+    entity: Any
+    events: tuple[tuple[str, str, Event], ...]
+    """(kind, id, event), in the order in which they would be saved."""
+
+
+@frozen(kw_only=True)
+class _Settings:
+    """What both front doors are made of."""
+
+    assembly: Assembly
+    clock: Clock
+    ids: Ids
+    items: Items
+    actor: str
+    chance: random.Random = field(factory=random.Random)
+    deadline: timedelta = DEADLINE
+    lease: timedelta = LEASE
+
+    def job(self, command: Command[Any], by: str | None, command_id: str | None) -> Job:
+        """The command as the engine takes it: ids given, and ports asked that must be asked before."""
+        if isinstance(command, type) or not isinstance(command, Command):
+            raise InvalidInput(f"handle takes a command, such as PlaceOrder(…) (got {shorten(command)})")
+        _, rule = self.assembly.rule_for(command)
+        command = rule.named(command, self.ids.new)
+        wanted = {key for port, key in rule.lookups(command) if port == "items"}
+        items = self.items.items(wanted) if wanted else {}
+        return Job(
+            command,
+            check_text(by, "by") if by is not None else self.actor,
+            check_text(command_id, "command_id") if command_id is not None else "",
+            {("items", sku): item for sku, item in items.items()},
+        )
+
+    def jobs(self, commands: Iterable[Any], by: str | None) -> list[Job]:
+        """A batch.  Each command stands alone or with its id: ``command`` or ``(command, command_id)``."""
+        pairs = (one if isinstance(one, tuple) else (one, None) for one in commands)
+        jobs = [self.job(command, by, command_id) for command, command_id in pairs]
+        if len(jobs) > BATCH_MAX:
+            raise InvalidInput(f"a batch has at most {BATCH_MAX} commands (got {len(jobs)}); send several")
+        return jobs
+
+    def work_jobs(self, commands: Iterable[Command[Any]]) -> list[Job]:
+        """Commands of the engine's own."""
+        return [Job(command, self.actor) for command in commands]
+
+    def key(self, state: type[Any], key: Any) -> tuple[Capability[Any], Key]:
+        """The stored key of what a caller asks for."""
+        capability = self._capability(state)
+        return capability, (capability.kind, capability.identify(key))
+
+    def decode(self, row: Row) -> Any:
+        """The entity in a row."""
+        return self.assembly.codec.decode(row.doc)
+
+    def query(self, state: type[Any], where: Mapping[str, Any], limit: int, after: tuple[str, str] | None) -> Query:
+        """A search by declared indexes."""
+        capability = self._capability(state)
+        for name, value in where.items():
+            if name not in capability.indexes:
+                known = ", ".join(capability.indexes) or "none"
+                raise InvalidInput(f"{capability.kind} is not indexed by {name!r} (indexes: {known})")
+            if not isinstance(value, str):
+                raise InvalidInput(f"{name} must be text (got {shorten(value)})")
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= PAGE_MAX:
+            raise InvalidInput(f"limit must be 1 to {PAGE_MAX} (got {shorten(limit)})")
+        equal = {name: (value,) for name, value in where.items()}
+        return Query(kind=capability.kind, equal=equal, limit=limit, after=after)
+
+    def page(self, found: Sequence[Found], limit: int) -> Page[Any]:
+        """A page of entities."""
+        place = found[-1].place if len(found) == limit else None
+        return Page(tuple(self.decode(one.row) for one in found), place)
+
+    def recorded(self, entry: Entry) -> Recorded:
+        """An entry of the history, decoded."""
+        return Recorded(
+            position=entry.position,
+            kind=entry.key[0],
+            id=entry.key[1],
+            version=entry.version,
+            event=self.assembly.codec.decode(entry.doc),
+            at=from_text(entry.at),
+            by=entry.actor,
+            cause=entry.cause,
+            command_id=entry.command_id,
+            hash=entry.hash,
+        )
+
+    def preview(self, result: Result, writes: Iterable[Any]) -> Preview:
+        """What would be saved."""
+        events = [
+            (entry.key[0], entry.key[1], self.assembly.codec.decode(entry.doc))
+            for write in writes
+            for entry in write.entries
+        ]
+        return Preview(entity=result.unwrap(), events=tuple(events))
+
+    def work(self, group: str | None) -> Any:
+        """The steps of due work."""
+        return due_work(self.assembly, group=group, lease=self.lease, deadline=self.deadline)
+
+    def check_statuses(self, capability: Capability[Any], stored: Iterable[str]) -> None:
+        """Every stored status must exist in today's drawing."""
+        lifecycle = capability.lifecycle
+        if lifecycle is None:
+            return
+        lost = sorted(status for status in stored if lifecycle.current(status) is None)
+        if lost:
+            raise Misconfigured(
+                f"the store holds {capability.kind}s that are {', '.join(lost)}, which the lifecycle does not draw; "
+                "say with redrawn(moved={old: new}) where they stand now"
+            )
+
+    def _capability(self, state: type[Any]) -> Capability[Any]:
+        capability = self.assembly.by_state.get(state) if isinstance(state, type) else None
+        if capability is None:
+            known = ", ".join(sorted(cls.__name__ for cls in self.assembly.by_state))
+            raise InvalidInput(f"{shorten(state)} is no kind of entity of this shop (there are: {known})")
+        return capability
+
+
+def _settings(
+    *,
+    capabilities: Sequence[Capability[Any]],
+    gateways: Mapping[str, PaymentGateway] | None,
+    carriers: Mapping[str, Carrier] | None,
+    ports: Mapping[str, Any] | None,
+    items: Items | None,
+    clock: Clock | None,
+    ids: Ids | None,
+    actor: str,
+    reactions: Sequence[Reaction],
+    policies: Sequence[NamedPolicy],
+    chance: random.Random | None,
+    secret: bytes,
+    deadline: timedelta,
+    lease: timedelta,
+) -> _Settings:
+    for family in (gateways, carriers, ports):
+        for name in family or {}:
+            check_text(name, "the name of an adapter")
+    if lease <= deadline:
+        raise Misconfigured("the lease must be longer than the deadline: a call must end before it counts as lost")
+    assembly = Assembly(
+        capabilities,
+        reactions=reactions,
+        policies=policies,
+        ports={"gateways": gateways or {}, "carriers": carriers or {}, "ports": ports or {}},
+        secret=secret,
+    )
+    return _Settings(
+        assembly=assembly,
+        clock=clock or SystemClock(),
+        ids=ids or SystemIds(clock),
+        items=items or AnyItem(),
+        actor=check_text(actor, "actor"),
+        chance=chance or random.Random(),  # noqa: S311 - spreads retries; nothing secret hangs on it
+        deadline=deadline,
+        lease=lease,
+    )
+
+
+class OrderManagement:
+    """One shop: its orders, stock, payments, parcels and refunds, in one store.  Calls block; threads may share it."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        actor: str = "shop",
+        gateways: Mapping[str, PaymentGateway] | None = None,
+        carriers: Mapping[str, Carrier] | None = None,
+        ports: Mapping[str, Any] | None = None,
+        items: Items | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        capabilities: Sequence[Capability[Any]] = DEFAULT_CAPABILITIES,
+        reactions: Sequence[Reaction] = (),
+        policies: Sequence[NamedPolicy] = (),
+        chance: random.Random | None = None,
+        secret: bytes = b"",
+        deadline: timedelta = DEADLINE,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._settings = _settings(
+            capabilities=capabilities,
+            gateways=gateways,
+            carriers=carriers,
+            ports=ports,
+            items=items,
+            clock=clock,
+            ids=ids,
+            actor=actor,
+            reactions=reactions,
+            policies=policies,
+            chance=chance,
+            secret=secret,
+            deadline=deadline,
+            lease=lease,
+        )
+        if getattr(storage, "awaits", False):
+            raise Misconfigured(f"{type(storage).__name__} is awaited; use it with AsyncOrderManagement")
+        self._storage = storage
+        for capability in self._settings.assembly.capabilities:
+            self._settings.check_statuses(capability, storage.statuses(capability.kind))
+
+    @property
+    def storage(self) -> Storage:
+        """The store behind it."""
+        return self._storage
+
+    @property
+    def assembly(self) -> Assembly:
+        """Its capabilities, rules and reactions, as tables."""
+        return self._settings.assembly
+
+    def handle(self, command: Command[State], *, by: str | None = None, command_id: str | None = None) -> State:
+        """Do what the command asks, all of it or nothing, durably; answers its entity as it stands afterwards.
+
+        `by` is who asks, if not the shop's own actor.  With a `command_id` a retry is safe: the same command under
+        the same id is decided once, and answered with the entity as it is now or with the same refusal.
+
+        Raises the `Refused` that a rule makes, `InvalidInput` for a malformed call, `Conflict` or `StorageFailed`
+        where the store could not take it.  After any of them nothing has changed.
+        """
+        job = self._settings.job(command, by, command_id)
+        state: State = self._handle([job])[0].unwrap()
+        return state
+
+    def handle_many(self, commands: Iterable[Command[Any] | tuple[Command[Any], str]], *, by: str | None = None) -> list[Any]:
+        """Decide commands in order, in one commit.  Answers a list: for each its entity, or the error it met.
+
+        A refusal concerns its own command only.  A command may come with its id: ``(command, command_id)``.
+        """
+        results = self._handle(self._settings.jobs(commands, by))
+        return [result.state if result.error is None else result.error for result in results]
+
+    def _handle(self, jobs: Sequence[Job]) -> Sequence[Result]:
+        if not jobs:
+            return ()
+        settings = self._settings
+        return drivers.handle(settings.assembly, self._storage, settings.clock, settings.chance, jobs)
+
+    def preview(self, command: Command[Any], *, by: str | None = None) -> Preview:
+        """What the command would do, without saving anything or taking any lock.  Raises what `handle` would."""
+        settings = self._settings
+        steps = drivers.rehearse(settings.assembly, settings.clock, settings.job(command, by, None))
+        try:
+            keys = next(steps)
+            while True:
+                keys = steps.send(self._storage.read(keys))
+        except StopIteration as end:
+            return settings.preview(*end.value)
+
+    def get(self, state: type[State], key: Any) -> State:
+        """The entity with this key: ``get(Order, "A-1")``, ``get(Stock, ("mug", "main"))``.  Raises `NotFound`."""
+        capability, stored = self._settings.key(state, key)
+        row = self._storage.read([stored]).get(stored)
+        if row is None:
+            raise NotFound(capability.kind, stored[1])
+        entity: State = self._settings.decode(row)
+        return entity
+
+    def find(
+        self, state: type[State], *, limit: int = 100, after: tuple[str, str] | None = None, **where: str
+    ) -> Page[State]:
+        """Entities by their declared indexes, in order of their ids: ``find(Order, payment_status="paid")``."""
+        return self._settings.page(self._storage.find(self._settings.query(state, where, limit, after)), limit)
+
+    def history(self, state: type[Any], key: Any) -> list[Recorded]:
+        """Everything that ever happened to one entity, oldest first."""
+        _, stored = self._settings.key(state, key)
+        recorded = list[Recorded]()
+        while page := self._storage.history(stored, after=len(recorded)):
+            recorded.extend(map(self._settings.recorded, page))
+        return recorded
+
+    def feed(self, after: int = 0, *, limit: int = 1000) -> list[Recorded]:
+        """The events of all entities after a position, in commit order; none is ever skipped."""
+        return [self._settings.recorded(entry) for entry in self._storage.feed(after=after, limit=limit)]
+
+    def reveal(self, personal: Personal[Any] | None, as_type: type[State]) -> State | None:
+        """The value about a person, or None if the person was erased: ``reveal(order.ship_to, Address)``."""
+        if personal is None:
+            return None
+        doc = self._storage.personal([personal.ref]).get(personal.ref)
+        return None if doc is None else from_json(doc, as_type)
+
+    def erase(self, subject: str) -> int:
+        """Forget everything personal that is kept under a customer's name; answers how many values."""
+        return self._storage.erase(check_text(subject, "subject"))
+
+    def settle(self, order_id: str) -> Order:
+        """Do what is due for this order now: effects and later commands.  Answers the order as it stands then."""
+        check_id(order_id, "order_id")
+        self.get(Order, order_id)
+        self._work(order_id)
+        return self.get(Order, order_id)
+
+    def run_due(self) -> Report:
+        """Do everything that is due now, for all orders, until nothing is.  Any number of workers may."""
+        return self._work(None)
+
+    def _work(self, group: str | None) -> Report:
+        steps = self._settings.work(group)
+        answer: Any = None
+        try:
+            while True:
+                answer = self._answer(steps.send(answer))
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+    def _answer(self, request: WorkRequest) -> Any:
+        match request:
+            case Look(query=query):
+                return self._storage.find(query)
+            case Handle(commands=commands):
+                return self._handle(self._settings.work_jobs(commands))
+            case Reveal(refs=refs):
+                return self._storage.personal(refs)
+            case Calls(calls=calls):
+                return [drivers.call(call) for call in calls]
+            case Time():
+                return self._settings.clock.now()
+            case Chance():
+                return self._settings.chance.random()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._storage.close()
+
+    def __enter__(self) -> OrderManagement:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncOrderManagement:
+    """One shop for asyncio.  Its store and adapters may be blocking or awaited, each as it is.
+
+    A blocking store runs a whole attempt in one worker thread; a blocking adapter is called in a thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: Storage | AsyncStorage,
+        actor: str = "shop",
+        gateways: Mapping[str, PaymentGateway] | None = None,
+        carriers: Mapping[str, Carrier] | None = None,
+        ports: Mapping[str, Any] | None = None,
+        items: Items | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        capabilities: Sequence[Capability[Any]] = DEFAULT_CAPABILITIES,
+        reactions: Sequence[Reaction] = (),
+        policies: Sequence[NamedPolicy] = (),
+        chance: random.Random | None = None,
+        secret: bytes = b"",
+        deadline: timedelta = DEADLINE,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._settings = _settings(
+            capabilities=capabilities,
+            gateways=gateways,
+            carriers=carriers,
+            ports=ports,
+            items=items,
+            clock=clock,
+            ids=ids,
+            actor=actor,
+            reactions=reactions,
+            policies=policies,
+            chance=chance,
+            secret=secret,
+            deadline=deadline,
+            lease=lease,
+        )
+        self._storage = storage
+        self._checked = False
+
+    @property
+    def storage(self) -> Storage | AsyncStorage:
+        """The store behind it."""
+        return self._storage
+
+    @property
+    def assembly(self) -> Assembly:
+        """Its capabilities, rules and reactions, as tables."""
+        return self._settings.assembly
+
+    async def _store(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Ask the store, which may block or be awaited."""
+        ask = getattr(self._storage, method)
+        if isinstance(self._storage, AsyncStorage):
+            return await ask(*args, **kwargs)
+        return await asyncio.to_thread(ask, *args, **kwargs)
+
+    async def _open(self) -> None:
+        if not self._checked:
+            for capability in self._settings.assembly.capabilities:
+                self._settings.check_statuses(capability, await self._store("statuses", capability.kind))
+            self._checked = True
+
+    async def handle(self, command: Command[State], *, by: str | None = None, command_id: str | None = None) -> State:
+        """See `OrderManagement.handle`.  Cancelled while it waits, it has happened as a whole or not at all."""
+        results = await self._handle([await self._job(command, by, command_id)])
+        state: State = results[0].unwrap()
+        return state
+
+    async def _job(self, command: Command[Any], by: str | None, command_id: str | None) -> Job:
+        # The host's catalogue may ask a database, so it is not asked on the event loop.
+        if not isinstance(self._settings.items, AnyItem):
+            return await asyncio.to_thread(self._settings.job, command, by, command_id)
+        return self._settings.job(command, by, command_id)
+
+    async def handle_many(
+        self, commands: Iterable[Command[Any] | tuple[Command[Any], str]], *, by: str | None = None
+    ) -> list[Any]:
+        """See `OrderManagement.handle_many`."""
+        results = await self._handle(await asyncio.to_thread(self._settings.jobs, commands, by))
+        return [result.state if result.error is None else result.error for result in results]
+
+    async def _handle(self, jobs: Sequence[Job]) -> Sequence[Result]:
+        if not jobs:
+            return ()
+        await self._open()
+        settings = self._settings
+        if isinstance(self._storage, AsyncStorage):
+            return await drivers.handle_async(settings.assembly, self._storage, settings.clock, settings.chance, jobs)
+        return await asyncio.to_thread(
+            drivers.handle, settings.assembly, self._storage, settings.clock, settings.chance, jobs
+        )
+
+    async def preview(self, command: Command[Any], *, by: str | None = None) -> Preview:
+        """See `OrderManagement.preview`."""
+        settings = self._settings
+        steps = drivers.rehearse(settings.assembly, settings.clock, await self._job(command, by, None))
+        try:
+            keys = next(steps)
+            while True:
+                keys = steps.send(await self._store("read", keys))
+        except StopIteration as end:
+            return settings.preview(*end.value)
+
+    async def get(self, state: type[State], key: Any) -> State:
+        """See `OrderManagement.get`."""
+        capability, stored = self._settings.key(state, key)
+        row = (await self._store("read", [stored])).get(stored)
+        if row is None:
+            raise NotFound(capability.kind, stored[1])
+        entity: State = self._settings.decode(row)
+        return entity
+
+    async def find(
+        self, state: type[State], *, limit: int = 100, after: tuple[str, str] | None = None, **where: str
+    ) -> Page[State]:
+        """See `OrderManagement.find`."""
+        found = await self._store("find", self._settings.query(state, where, limit, after))
+        return self._settings.page(found, limit)
+
+    async def history(self, state: type[Any], key: Any) -> list[Recorded]:
+        """See `OrderManagement.history`."""
+        _, stored = self._settings.key(state, key)
+        recorded = list[Recorded]()
+        while page := await self._store("history", stored, after=len(recorded)):
+            recorded.extend(map(self._settings.recorded, page))
+        return recorded
+
+    async def feed(self, after: int = 0, *, limit: int = 1000) -> list[Recorded]:
+        """See `OrderManagement.feed`."""
+        return [self._settings.recorded(entry) for entry in await self._store("feed", after=after, limit=limit)]
+
+    async def reveal(self, personal: Personal[Any] | None, as_type: type[State]) -> State | None:
+        """See `OrderManagement.reveal`."""
+        if personal is None:
+            return None
+        doc = (await self._store("personal", [personal.ref])).get(personal.ref)
+        return None if doc is None else from_json(doc, as_type)
+
+    async def erase(self, subject: str) -> int:
+        """See `OrderManagement.erase`."""
+        erased: int = await self._store("erase", check_text(subject, "subject"))
+        return erased
+
+    async def settle(self, order_id: str) -> Order:
+        """See `OrderManagement.settle`."""
+        check_id(order_id, "order_id")
+        await self.get(Order, order_id)
+        await self._work(order_id)
+        return await self.get(Order, order_id)
+
+    async def run_due(self) -> Report:
+        """See `OrderManagement.run_due`."""
+        return await self._work(None)
+
+    async def _work(self, group: str | None) -> Report:
+        steps = self._settings.work(group)
+        answer: Any = None
+        try:
+            while True:
+                answer = await self._answer(steps.send(answer))
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+    async def _answer(self, request: WorkRequest) -> Any:
+        match request:
+            case Look(query=query):
+                return await self._store("find", query)
+            case Handle(commands=commands):
+                return await self._handle(self._settings.work_jobs(commands))
+            case Reveal(refs=refs):
+                return await self._store("personal", refs)
+            case Calls(calls=calls):
+                # Lanes are independent, so their calls go out together.
+                return await asyncio.gather(*(drivers.call_async(call) for call in calls))
+            case Time():
+                return self._settings.clock.now()
+            case Chance():
+                return self._settings.chance.random()
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._store("close")
+
+    async def __aenter__(self) -> AsyncOrderManagement:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

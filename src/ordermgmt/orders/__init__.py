@@ -1,0 +1,97 @@
+"""Orders: the promise to a customer, its units and its money."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ..engine.capability import Capability, Rule
+from .flow import REACTIONS
+from .lifecycle import ORDER, UNIT_ARROWS
+from .messages import (
+    AdvanceOrder,
+    CancelOrder,
+    CancelUnits,
+    CloseOrder,
+    ConfirmOrder,
+    ExpireOrder,
+    GrantCredit,
+    MoveUnits,
+    NotePayment,
+    NoteShipment,
+    PlaceOrder,
+    RejectOrder,
+)
+from .model import Order
+from .rules import (
+    EVOLVE,
+    AlreadyShipped,
+    NotComplete,
+    NotEnoughUnits,
+    OverDue,
+    PaymentMismatch,
+    UnknownSku,
+    advance,
+    cancel,
+    cancel_units,
+    close,
+    confirm,
+    expire,
+    grant_credit,
+    move_units,
+    note_payment,
+    note_shipment,
+    place,
+    reject,
+    rows_of_moves,
+    rows_of_order,
+    rows_of_placing,
+)
+
+
+def _by_id(command: Any) -> str:
+    return str(command.order_id)
+
+
+orders = Capability(
+    kind="order",
+    state=Order,
+    lifecycle=ORDER,
+    rules={
+        PlaceOrder: Rule(
+            place,
+            _by_id,
+            keys=rows_of_placing,
+            lookups=lambda command: {("items", line.sku) for line in command.lines},
+            named=lambda command, new_id: command if command.order_id else attrs.evolve(command, order_id=new_id()),
+        ),
+        ConfirmOrder: Rule(confirm, _by_id),
+        CancelOrder: Rule(cancel, _by_id, reads=rows_of_order),
+        RejectOrder: Rule(reject, _by_id, reads=rows_of_order),
+        ExpireOrder: Rule(expire, _by_id, reads=rows_of_order),
+        CloseOrder: Rule(close, _by_id),
+        AdvanceOrder: Rule(advance, _by_id),
+        CancelUnits: Rule(cancel_units, _by_id, reads=rows_of_order),
+        MoveUnits: Rule(move_units, _by_id, reads=rows_of_moves),
+        GrantCredit: Rule(grant_credit, _by_id, reads=rows_of_order),
+        NotePayment: Rule(note_payment, _by_id),
+        NoteShipment: Rule(note_shipment, _by_id),
+    },
+    evolve=EVOLVE,
+    reactions=REACTIONS,
+    indexes={
+        "status": lambda order: order.status,
+        "payment_status": lambda order: order.payment_status,
+        "fulfilment_status": lambda order: order.fulfilment_status,
+        "return_status": lambda order: order.return_status,
+        "complete": lambda order: "yes" if order.complete else "no",
+        "exception": lambda order: "yes" if order.exception else None,
+        "channel": lambda order: order.channel,
+        "customer": lambda order: order.customer or None,
+        "reference": lambda order: order.reference or None,
+    },
+    refusals=(UnknownSku, PaymentMismatch, AlreadyShipped, NotEnoughUnits, NotComplete, OverDue),
+)
+
+__all__ = ["UNIT_ARROWS", "orders"]

@@ -1,0 +1,188 @@
+"""The story of an order: what follows when it is placed, paid, moved and given up.
+
+Read this to know the business.  Goods and money follow the units; nothing here decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..engine.capability import on, story
+from ..engine.messages import Event, Later, Replies
+from ..money import Money
+from ..payments.messages import (
+    AskAnswered,
+    AskDeclined,
+    CaptureAsked,
+    CapturePayment,
+    FactRecorded,
+    NotePaidElsewhere,
+    PaymentRequested,
+    PaymentWithdrawn,
+    RefundAsked,
+    RequestPayment,
+    VoidAsked,
+    VoidPayment,
+    WithdrawPayment,
+)
+from ..payments.model import Payment
+from ..stock.messages import CommitReservation, ReduceReservation, ReservationCommitted
+from ..stock.model import Claim, Reservation
+from .messages import (
+    ExpireOrder,
+    MoneyAsked,
+    Move,
+    MoveUnits,
+    NotePayment,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderExpired,
+    OrderPlaced,
+    OrderRejected,
+    UnitsCancelled,
+    UnitsMoved,
+)
+from .model import IN_THE_HOUSE, Order, Tally, all_units
+from .rules import expiry_name, payment_id
+
+# Happy path.
+
+
+def set_the_goods_aside(event: OrderPlaced, order: Order) -> Replies:
+    claims = tuple(
+        Claim(line.line_id, line.sku, line.location, line.quantity) for line in event.lines if line.kind == "stocked"
+    )
+    if claims:
+        yield CommitReservation(order_id=event.order_id, claims=claims)
+
+
+def ask_for_the_money(event: OrderPlaced, order: Order) -> Replies:
+    terms = event.terms
+    for n, tender in enumerate(terms.tenders, 1):
+        yield RequestPayment(
+            payment_id=payment_id(event.order_id, n),
+            order_id=event.order_id,
+            gateway=tender.gateway,
+            token=tender.token,
+            amount=Money.of_minor(tender.minor, event.currency),
+            sale=tender.sale,
+        )
+    if terms.kind == "elsewhere":
+        yield NotePaidElsewhere(
+            payment_id=payment_id(event.order_id, 1),
+            order_id=event.order_id,
+            method=terms.method,
+            amount=Money.of_minor(terms.minor, event.currency),
+            reference=terms.reference,
+        )
+
+
+def wait_only_so_long(event: OrderPlaced, order: Order) -> Replies:
+    if event.expires_at is not None:
+        command = ExpireOrder(order_id=event.order_id)
+        yield Later(command, event.expires_at, expiry_name(event.order_id), group=event.order_id)
+
+
+def units_follow_the_claims(event: ReservationCommitted, reservation: Reservation) -> Replies:
+    moves = tuple(Move(claim.line_id, "reserve", claim.quantity) for claim in event.claims)
+    yield MoveUnits(order_id=event.order_id, moves=moves)
+
+
+def perform_what_needs_no_goods(event: OrderConfirmed, order: Order) -> Replies:
+    moves = tuple(
+        Move(line.line_id, "perform", line.count("open"))
+        for line in order.lines.values()
+        if line.kind != "stocked" and line.count("open")
+    )
+    if moves:
+        yield MoveUnits(order_id=order.order_id, moves=moves)
+
+
+def claims_follow_the_units(event: UnitsMoved, order: Order) -> Replies:
+    for how, takes in _taken(event).items():
+        yield ReduceReservation(order_id=order.order_id, takes=tuple(takes.items()), how=how)
+
+
+_HOW = {
+    ("hand_over", "packed"): "issue",
+    ("release", "reserved"): "release",
+    ("cancel", "reserved"): "release",
+    ("cancel", "picked"): "set_aside",
+    ("cancel", "packed"): "set_aside",
+}
+
+
+def _taken(event: UnitsMoved) -> dict[str, dict[str, int]]:
+    taken = dict[str, dict[str, int]]()
+    for step in event.moves:
+        how = _HOW.get((step.arrow, step.source))
+        if how is not None:
+            takes = taken.setdefault(how, {})
+            takes[step.line_id] = takes.get(step.line_id, 0) + step.quantity
+    return taken
+
+
+def money_follows_the_units(event: MoneyAsked, order: Order) -> Replies:
+    for asking in event.askings:
+        match asking.verb:
+            case "capture":
+                amount = Money.of_minor(asking.minor, order.currency)
+                yield CapturePayment(payment_id=asking.payment_id, amount=amount)
+            case "void":
+                yield VoidPayment(payment_id=asking.payment_id)
+            case "withdraw":
+                yield WithdrawPayment(payment_id=asking.payment_id)
+            case _:
+                pass  # refunds are a capability of their own
+
+
+def the_order_knows_its_payments(event: Event, payment: Payment) -> Replies:
+    tally = Tally(amounts=payment.amounts, declined=payment.declined, elsewhere=not payment.gateway)
+    yield NotePayment(order_id=payment.order_id, payment_id=payment.payment_id, tally=tally)
+
+
+# Compensation.
+
+
+def let_go_of_everything(event: Event, order: Order) -> Replies:
+    yield from _cancelled(order, all_units(order.lines.values(), *IN_THE_HOUSE), getattr(event, "reason", ""))
+
+
+def let_go_of_some(event: UnitsCancelled, order: Order) -> Replies:
+    yield from _cancelled(order, event.units, event.reason)
+
+
+def _cancelled(order: Order, units: Iterable[tuple[str, int]], reason: str) -> Replies:
+    moves = tuple(Move(line_id, "cancel", n) for line_id, n in units)
+    if moves:
+        yield MoveUnits(order_id=order.order_id, moves=moves, reason=reason)
+
+
+def no_need_to_expire(event: Event, order: Order) -> Replies:
+    if order.expires:
+        yield Later(None, order.placed_at, expiry_name(order.order_id))
+
+
+PAYMENT_EVENTS = (
+    PaymentRequested,
+    CaptureAsked,
+    VoidAsked,
+    RefundAsked,
+    FactRecorded,
+    AskAnswered,
+    AskDeclined,
+    PaymentWithdrawn,
+)
+
+REACTIONS = story(
+    on(OrderPlaced, set_the_goods_aside, ask_for_the_money, wait_only_so_long),
+    on(ReservationCommitted, units_follow_the_claims),
+    on(OrderConfirmed, perform_what_needs_no_goods, no_need_to_expire),
+    on(UnitsMoved, claims_follow_the_units),
+    on(MoneyAsked, money_follows_the_units),
+    *(on(event, the_order_knows_its_payments) for event in PAYMENT_EVENTS),
+    on(OrderCancelled, let_go_of_everything, no_need_to_expire),
+    on(OrderRejected, let_go_of_everything, no_need_to_expire),
+    on(OrderExpired, let_go_of_everything),
+    on(UnitsCancelled, let_go_of_some),
+)

@@ -1,0 +1,460 @@
+"""Words about orders: what is asked of them, and what has happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+from attrs.validators import in_, instance_of, optional
+from pendulum import DateTime
+
+from ..engine.instants import check_instant
+from ..engine.messages import (
+    PERSONAL,
+    Command,
+    Event,
+    Key,
+    News,
+    Personal,
+    check_id,
+    checked_id,
+    checked_note,
+    checked_text,
+    shorten,
+)
+from ..errors import InvalidInput
+from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
+from ..payments.messages import checked_positive, checked_token
+from .lifecycle import UNIT_ARROWS
+from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, Terms
+
+CONFIRM = ("when_authorised", "at_once", "by_hand")
+
+
+def order_key(order_id: str) -> Key:
+    """The key of an order."""
+    return ("order", order_id)
+
+
+# How an order is paid.
+
+
+@frozen
+class Tender:
+    """One way to pay a part of an order: a gateway of the shop, and the provider's token for the customer.
+
+    `amount` is what it pays; None is the rest.  A `sale` is captured at once, otherwise at hand-over.
+    """
+
+    gateway: str = field(validator=checked_text)
+    token: str = field(kw_only=True, validator=checked_token)
+    amount: Money | None = field(default=None, kw_only=True, validator=optional(checked_positive))
+    sale: bool = field(default=False, kw_only=True)
+
+
+def _tenders(tenders: Iterable[Tender]) -> tuple[Tender, ...]:
+    return tuple(_several(tenders, Tender, "tenders"))
+
+
+@frozen
+class PayNow:
+    """Paid through gateways when the order is placed."""
+
+    tenders: tuple[Tender, ...] = field(converter=_tenders)
+
+    @tenders.validator
+    def _check(self, attribute: Any, value: tuple[Tender, ...]) -> None:
+        if not value:
+            raise InvalidInput("PayNow needs at least one Tender")
+        if sum(tender.amount is None for tender in value) > 1:
+            raise InvalidInput("only one tender can pay the rest; give the others an amount")
+
+
+@frozen(kw_only=True)
+class OnAccount:
+    """Paid later against an invoice."""
+
+    days: int = 30
+    reference: str = field(default="", validator=checked_note)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.days, bool) or not isinstance(self.days, int) or not 0 <= self.days <= 3650:
+            raise InvalidInput(f"days must be a whole number from 0 to 3650 (got {shorten(self.days)})")
+
+
+@frozen(kw_only=True)
+class PaidElsewhere:
+    """Paid without us: cash, a marketplace, a bank transfer that has arrived."""
+
+    method: str = field(validator=checked_text)
+    amount: Money = field(validator=checked_positive)
+    reference: str = field(default="", validator=checked_note)
+
+
+Pay = PayNow | OnAccount | PaidElsewhere
+
+
+# Entry.
+
+
+def _price(price: Any) -> Any:
+    return UnitPrice.of(price) if isinstance(price, Money | UnitPrice) else price
+
+
+@frozen(kw_only=True)
+class Line:
+    """What is wanted: a SKU, how many, and the price of one (`Money`, or `UnitPrice` with up to 6 decimals)."""
+
+    sku: str = field(validator=checked_text)
+    quantity: int
+    unit_price: UnitPrice = field(converter=_price)
+    line_id: str = ""
+    """The host's id for the line; by default its number, from ``"1"``."""
+
+    def __attrs_post_init__(self) -> None:
+        check_quantity(self.quantity)
+        if not isinstance(self.unit_price, UnitPrice):
+            raise InvalidInput(f"unit_price must be Money or UnitPrice (got {type(self.unit_price).__name__})")
+        if self.unit_price.micros < 0:
+            raise InvalidInput(f"unit_price must not be below zero (got {self.unit_price}); use a credit instead")
+        if self.line_id != "":
+            check_id(self.line_id, "line_id")
+
+
+def _several(values: Any, wanted: type[Any], name: str) -> tuple[Any, ...]:
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{name} must be a list of {wanted.__name__} (got {type(values).__name__})")
+    several = tuple(values)
+    for value in several:
+        if not isinstance(value, wanted):
+            raise InvalidInput(f"{name} must hold {wanted.__name__} only (got {type(value).__name__})")
+    return several
+
+
+def _lines(lines: Iterable[Line]) -> tuple[Line, ...]:
+    return _several(lines, Line, "lines")
+
+
+def _instant(at: datetime | None) -> DateTime | None:
+    return None if at is None else check_instant(at, "placed_at")
+
+
+def _not_negative(_instance: object, attribute: Any, value: Any) -> None:
+    if not isinstance(value, Money):
+        raise InvalidInput(f"{attribute.name} must be Money (got {type(value).__name__})")
+    if value.minor < 0:
+        raise InvalidInput(f"{attribute.name} must not be below zero (got {value})")
+
+
+@frozen(kw_only=True)
+class PlaceOrder(Command[Order]):
+    """Place an order: goods are reserved and payment is asked for, or nothing happens.
+
+    Refused with `OutOfStock`, `UnknownSku`, `AlreadyExists` or `PaymentMismatch`.
+    """
+
+    order_id: str | None = field(default=None, validator=optional(checked_id))
+    """Yours, or None to be given one."""
+    lines: tuple[Line, ...] = field(converter=_lines)
+    pay: Pay = field(validator=instance_of(PayNow | OnAccount | PaidElsewhere))
+    shipping: Money | None = field(default=None, validator=optional(_not_negative))
+    """What shipping costs the customer; a charge, collected with the first parcel."""
+    ship_to: Address | None = field(default=None, validator=optional(instance_of(Address)), metadata=PERSONAL)
+    customer: str = field(default="", validator=checked_note)
+    """The host's name for the customer; personal data is kept under it.  Empty for a guest."""
+    channel: str = field(default="default", validator=checked_text)
+    location: str = field(default="main", validator=checked_id)
+    """Where the goods are taken from."""
+    carrier: str = field(default="", validator=checked_note)
+    """The carrier's name in the shop; empty where the host delivers itself."""
+    reference: str = field(default="", validator=checked_note)
+    """The buyer's own number for the order."""
+    confirm: str = field(default="when_authorised", validator=in_(CONFIRM))
+    pay_within: timedelta | None = field(default=None, validator=optional(instance_of(timedelta)))
+    """Expire the order if it is not confirmed by then."""
+    placed_at: DateTime | None = field(default=None, converter=_instant)
+    """When the customer ordered, if that was before now: for orders entered later."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.order_id is not None and len(self.order_id) > 64:
+            raise InvalidInput(f"order_id must have at most 64 characters (got {len(self.order_id)})")
+        if not self.lines:
+            raise InvalidInput("an order needs at least one line")
+        if len(self.lines) > LINES_MAX:
+            raise InvalidInput(f"an order has at most {LINES_MAX} lines (got {len(self.lines)}); split it")
+        currency = self.lines[0].unit_price.currency
+        for line in self.lines:
+            if line.unit_price.currency != currency:
+                raise CurrencyMismatch(f"an order has one currency; its lines are in {currency} and {line.unit_price.currency}")
+        if self.shipping is not None and self.shipping.currency != currency:
+            raise CurrencyMismatch(f"an order has one currency; its lines are in {currency}, shipping in {self.shipping.currency}")
+        ids = line_ids(self.lines)
+        if len(set(ids)) != len(ids):
+            raise InvalidInput("two lines have the same line_id; give each its own, or none")
+        if self.pay_within is not None and self.pay_within <= timedelta(0):
+            raise InvalidInput("pay_within must be above zero")
+
+
+def line_ids(lines: Iterable[Line]) -> list[str]:
+    """The ids the lines have or are given."""
+    return [line.line_id or str(n) for n, line in enumerate(lines, 1)]
+
+
+# Decisions about the header.
+
+
+@frozen(kw_only=True)
+class OrderCommand(Command[Order]):
+    """What is asked of one order."""
+
+    order_id: str = field(validator=checked_id)
+
+
+@frozen(kw_only=True)
+class ConfirmOrder(OrderCommand):
+    """Accept the order by hand."""
+
+
+@frozen(kw_only=True)
+class CancelOrder(OrderCommand):
+    """Cancel the whole order: goods are released, money is voided or given back.
+
+    Refused with `AlreadyShipped` once units have left the house; then cancel units.
+    """
+
+    reason: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class RejectOrder(OrderCommand):
+    """Turn a placed order down."""
+
+    reason: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class ExpireOrder(OrderCommand):
+    """The time to pay or to accept is over.  Does nothing where the order has moved on."""
+
+
+@frozen(kw_only=True)
+class CloseOrder(OrderCommand):
+    """Nothing more can happen to a complete order."""
+
+
+@frozen(kw_only=True)
+class AdvanceOrder(OrderCommand):
+    """Take a step that the host drew into the order's lifecycle."""
+
+    step: str = field(validator=checked_text)
+    note: str = field(default="", validator=checked_note)
+
+
+# Units.
+
+
+def _units(units: Any) -> tuple[tuple[str, int], ...]:
+    if not isinstance(units, Mapping | tuple | list):
+        raise InvalidInput(f"units must be {{line_id: quantity}} (got {type(units).__name__})")
+    pairs: Iterable[Any] = units.items() if isinstance(units, Mapping) else units
+    checked = tuple((check_id(line_id, "line_id"), check_quantity(n)) for line_id, n in pairs)
+    if not checked:
+        raise InvalidInput("units must name at least one line")
+    return checked
+
+
+@frozen(kw_only=True)
+class CancelUnits(OrderCommand):
+    """Cancel some units that have not left the house: ``units={"1": 2}``."""
+
+    units: tuple[tuple[str, int], ...] = field(converter=_units)
+    reason: str = field(default="", validator=checked_note)
+
+
+@frozen
+class Move:
+    """Units of one line that walk an arrow of the unit vector."""
+
+    line_id: str
+    arrow: str
+    quantity: int
+    source: str = ""
+    """From which bucket, where the arrow has several; empty: in the order they are drawn."""
+
+    def __attrs_post_init__(self) -> None:
+        check_quantity(self.quantity)
+        if self.arrow not in UNIT_ARROWS:
+            raise InvalidInput(f"there is no unit arrow {shorten(self.arrow)}; see ordermgmt.orders.UNIT_ARROWS")
+
+
+def _moves(moves: Iterable[Move]) -> tuple[Move, ...]:
+    return _several(moves, Move, "moves")
+
+
+@frozen(kw_only=True)
+class MoveUnits(OrderCommand):
+    """Move units along arrows; the only command that does.  All of them move, or none."""
+
+    moves: tuple[Move, ...] = field(converter=_moves)
+    reason: str = ""
+    partly: bool = False
+    """For late scans: move only the units that still stand where the arrow starts."""
+
+
+# Money.
+
+
+@frozen(kw_only=True)
+class GrantCredit(OrderCommand):
+    """Let the customer off some of what is due (goodwill); what was paid already is given back."""
+
+    amount: Money = field(validator=checked_positive)
+    reason: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class NotePayment(News[Order]):
+    """A payment's amounts have changed.  Made by the flow, in the same commit."""
+
+    order_id: str
+    payment_id: str
+    tally: Tally
+
+
+@frozen(kw_only=True)
+class NoteShipment(OrderCommand):
+    """A shipment was planned for this order.  Made by the flow."""
+
+    shipment_id: str
+
+
+# Events.
+
+
+@frozen(kw_only=True)
+class OrderPlaced(Event):
+    """A customer was promised goods, at frozen amounts."""
+
+    trigger: ClassVar[str | None] = "place"
+    order_id: str
+    channel: str
+    customer: str
+    currency: str
+    lines: tuple[OrderLine, ...]
+    charges: tuple[Charge, ...]
+    terms: Terms
+    confirm: str
+    ship_by: str
+    location: str
+    ship_to: Personal[Address] | None
+    reference: str
+    placed_at: DateTime
+    expires_at: DateTime | None = None
+
+
+@frozen(kw_only=True)
+class OrderConfirmed(Event):
+    """The order is accepted; fulfilment may begin."""
+
+    trigger: ClassVar[str | None] = "confirm"
+
+
+@frozen(kw_only=True)
+class OrderCancelled(Event):
+    """Nothing of the order is wanted any more."""
+
+    trigger: ClassVar[str | None] = "cancel"
+    reason: str = ""
+
+
+@frozen(kw_only=True)
+class OrderRejected(Event):
+    """The order was turned down."""
+
+    trigger: ClassVar[str | None] = "reject"
+    reason: str = ""
+
+
+@frozen(kw_only=True)
+class OrderExpired(Event):
+    """Nobody paid or accepted in time."""
+
+    trigger: ClassVar[str | None] = "expire"
+
+
+@frozen(kw_only=True)
+class OrderClosed(Event):
+    """Nothing more can happen."""
+
+    trigger: ClassVar[str | None] = "close"
+
+
+@frozen(kw_only=True)
+class OrderAdvanced(Event):
+    """A step of the host's own was taken."""
+
+    step: str
+    note: str
+
+    def arrow(self) -> str | None:
+        return self.step
+
+
+@frozen(kw_only=True)
+class UnitsCancelled(Event):
+    """Some units are not wanted any more."""
+
+    units: tuple[tuple[str, int], ...]
+    reason: str
+
+
+@frozen
+class Moved:
+    """Units of one line that went from a bucket along an arrow."""
+
+    line_id: str
+    arrow: str
+    source: str
+    quantity: int
+
+
+@frozen(kw_only=True)
+class UnitsMoved(Event):
+    """Units went from bucket to bucket: everything of one command."""
+
+    moves: tuple[Moved, ...]
+    reason: str = ""
+
+
+@frozen(kw_only=True)
+class CreditGranted(Event):
+    """The customer owes less."""
+
+    minor: int
+    reason: str
+
+
+@frozen(kw_only=True)
+class PaymentNoted(Event):
+    """The order knows what its payment stands at."""
+
+    payment_id: str
+    tally: Tally
+
+
+@frozen(kw_only=True)
+class MoneyAsked(Event):
+    """The money must follow the goods: what is asked of the payments."""
+
+    askings: tuple[Asking, ...]
+    refunds: int
+    """How many refunds the order had asked for before."""
+
+
+@frozen(kw_only=True)
+class ShipmentNoted(Event):
+    """A shipment was planned for this order."""
+
+    shipment_id: str

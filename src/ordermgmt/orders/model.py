@@ -1,0 +1,373 @@
+"""An order: what was promised, where each unit stands, and what of the money has come.
+
+A unit stands in exactly one bucket.  Amounts are frozen per line; the share of a unit is computed from the
+line's amount and quantity, so any way of splitting an order adds up to the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import field, frozen
+from pendulum import DateTime
+
+from ..engine.messages import Personal
+from ..money import Money, UnitPrice, cumulative
+from ..payments.model import Amounts
+from .lifecycle import BUCKETS, UNIT_ARROWS
+
+LINES_MAX = 10_000
+
+GONE_OUT = ("shipped", "delivered", "returning", "returned", "undeliverable")
+"""Buckets of units that have left the house."""
+ARRIVED = ("delivered", "returning", "returned")
+IN_THE_HOUSE = ("open", "backordered", "reserved", "picked", "packed")
+"""Buckets from which units can be cancelled, in the order they are."""
+
+
+@frozen(kw_only=True)
+class Address:
+    """Where a parcel goes.  Plain text, as a label prints it; the country is an ISO 3166 code."""
+
+    name: str
+    street: str
+    city: str
+    postal_code: str = ""
+    country: str
+    region: str = ""
+    company: str = ""
+    phone: str = ""
+    email: str = ""
+
+
+@frozen(kw_only=True)
+class OrderLine:
+    """One line: what was promised, at which amount, and where its units stand."""
+
+    line_id: str
+    sku: str
+    kind: str
+    """stocked, digital or service: frozen from the items port at placement."""
+    quantity: int
+    unit_price: UnitPrice
+    minor: int
+    """The line's whole amount in minor units, frozen at placement."""
+    location: str
+    units: dict[str, int]
+    """Bucket → units standing there; empty buckets are absent."""
+
+    def count(self, *buckets: str) -> int:
+        """How many units stand in these buckets."""
+        return sum(self.units.get(bucket, 0) for bucket in buckets)
+
+
+@frozen(kw_only=True)
+class Charge:
+    """An amount beside the lines, such as shipping."""
+
+    name: str
+    minor: int
+
+
+@frozen(kw_only=True)
+class TenderTerms:
+    """One payment as it was agreed."""
+
+    gateway: str
+    token: str
+    minor: int
+    sale: bool
+
+
+@frozen(kw_only=True)
+class Terms:
+    """How the order is paid, as it was agreed: now (tenders), on account (days), or elsewhere (method)."""
+
+    kind: str
+    tenders: tuple[TenderTerms, ...] = ()
+    days: int = 0
+    method: str = ""
+    minor: int = 0
+    reference: str = ""
+
+
+@frozen(kw_only=True)
+class Tally:
+    """What the order knows of one payment: its amounts, and what its provider said no to."""
+
+    amounts: Amounts
+    declined: tuple[str, ...] = ()
+    elsewhere: bool = False
+
+
+@frozen(kw_only=True)
+class Order:
+    """The promise to a customer.  Its status holds header decisions only; the rest is derived."""
+
+    order_id: str
+    status: str
+    channel: str
+    customer: str
+    currency: str
+    lines: dict[str, OrderLine]
+    """By line id, in the order they were given."""
+    charges: tuple[Charge, ...]
+    terms: Terms
+    confirm: str
+    """When it is confirmed: at_once, when_authorised or by_hand."""
+    ship_by: str
+    """The carrier's name, or empty where the host delivers itself."""
+    location: str
+    ship_to: Personal[Address] | None
+    reference: str
+    placed_at: DateTime
+    expires: bool = False
+    """True where a later command expires it unless it is confirmed."""
+    payments: dict[str, Tally] = field(factory=dict[str, Tally])
+    """By payment id: equal to the payments themselves, moved in the same commit."""
+    shipments: tuple[str, ...] = ()
+    credits: int = 0
+    """What was granted on top of the frozen amounts: goodwill, in minor units."""
+    refunds: int = 0
+    """How many refunds were asked for; numbers their ids."""
+
+    # Money.
+
+    @property
+    def money(self) -> Amounts:
+        """The sum over the payments."""
+        return sum((tally.amounts for tally in self.payments.values()), Amounts())
+
+    @property
+    def total(self) -> Money:
+        """All lines and charges as placed."""
+        return Money.of_minor(self._total, self.currency)
+
+    @property
+    def due(self) -> Money:
+        """What the customer owes for units not cancelled and charges standing, less credits granted."""
+        return Money.of_minor(due(self), self.currency)
+
+    @property
+    def paid(self) -> Money:
+        """What the customer has paid and not got back."""
+        return Money.of_minor(self.money.paid, self.currency)
+
+    @property
+    def _total(self) -> int:
+        return sum(line.minor for line in self.lines.values()) + sum(charge.minor for charge in self.charges)
+
+    # Units.
+
+    def count(self, *buckets: str) -> int:
+        """How many units of all lines stand in these buckets."""
+        return sum(line.count(*buckets) for line in self.lines.values())
+
+    @property
+    def payment_status(self) -> str:
+        """Derived from the money; see `payment_status`."""
+        return payment_status(due(self), self.money)
+
+    @property
+    def fulfilment_status(self) -> str:
+        """Derived from the units; see `fulfilment_status`."""
+        return fulfilment_status(self.totals)
+
+    @property
+    def return_status(self) -> str:
+        """Derived from the units; see `return_status`."""
+        return return_status(self.totals)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Units per bucket over all lines."""
+        return {bucket: n for bucket in BUCKETS if (n := self.count(bucket))}
+
+    @property
+    def complete(self) -> bool:
+        """Confirmed, every unit delivered, returned or cancelled, paid exactly, and nothing in flight."""
+        resting = self.count("delivered", "returned", "cancelled") == self.count(*BUCKETS)
+        money = self.money
+        return self.status == "confirmed" and resting and money.paid == due(self) and not money.pending
+
+    @property
+    def exception(self) -> bool:
+        """True while units are undeliverable and nobody has decided what becomes of them."""
+        return self.count("undeliverable") > 0
+
+
+# Units.
+
+
+def moved(
+    units: Mapping[str, int], arrow: str, quantity: int, source: str | None = None
+) -> tuple[dict[str, int], tuple[tuple[str, int], ...]] | None:
+    """Walk n units along an arrow: the new vector and what left which bucket; None if there are not enough.
+
+    Where an arrow has several sources they are emptied in the order they are drawn, unless one is named.
+    """
+    drawn = UNIT_ARROWS[arrow]
+    sources = drawn.sources if source is None else (source,)
+    left = dict(units)
+    taken = list[tuple[str, int]]()
+    missing = quantity
+    for bucket in sources:
+        n = min(missing, left.get(bucket, 0))
+        if n:
+            taken.append((bucket, n))
+            _put(left, bucket, -n)
+            missing -= n
+    if missing:
+        return None
+    _put(left, drawn.target, quantity)
+    return left, tuple(taken)
+
+
+def _put(units: dict[str, int], bucket: str, n: int) -> None:
+    count = units.get(bucket, 0) + n
+    if count:
+        units[bucket] = count
+    else:
+        del units[bucket]
+
+
+# Shares.
+
+
+def given_back(line: OrderLine) -> int:
+    """What units of this line that are not wanted any more have given back: the first shares of the line."""
+    return cumulative(line.minor, line.count("cancelled"), line.quantity)
+
+
+def earned_by(line: OrderLine) -> int:
+    """What units of this line that have left the house have earned: the last shares of the line.
+
+    Units given back take shares from the front and units handed over from the back.  So they never take the
+    same one, and together they make the whole line.
+    """
+    out = line.count(*GONE_OUT)
+    return line.minor - cumulative(line.minor, line.quantity - out, line.quantity)
+
+
+def due(order: Order) -> int:
+    """What the customer owes: shares of units not cancelled, plus charges standing, less credits (minor units).
+
+    An order of which nothing is left owes no charges either, unless some of it had been handed over.
+    """
+    lines = sum(line.minor - given_back(line) for line in order.lines.values())
+    charges = sum(charge.minor for charge in order.charges) if charges_stand(order) else 0
+    return lines + charges - order.credits
+
+
+def charges_stand(order: Order) -> bool:
+    """Charges fall away with the last unit."""
+    return not order.lines or any(line.count("cancelled") < line.quantity for line in order.lines.values())
+
+
+def earned(order: Order) -> int:
+    """What may be collected by now: shares of units handed over, with the charges from the first one on."""
+    lines = sum(earned_by(line) for line in order.lines.values())
+    out = any(line.count(*GONE_OUT) for line in order.lines.values())
+    charges = sum(charge.minor for charge in order.charges) if out else 0
+    return min(lines + charges, max(due(order), 0))
+
+
+@frozen
+class Asking:
+    """One thing the order wants of one payment: verb is capture, void, withdraw or refund."""
+
+    payment_id: str
+    verb: str
+    minor: int = 0
+
+
+def balance(order: Order) -> tuple[Asking, ...]:
+    """What must be asked so that the money follows the goods.  Pure, and silent once everything is asked.
+
+    Asked amounts are pending in the tally from the same commit on, so the same wish is never uttered twice.
+    What a provider declined is not asked again by itself.
+    """
+    owed = due(order)
+    money = order.money
+    wishes = list[Asking]()
+
+    surplus = money.paid - money.refund_pending - max(owed, 0)
+    for payment_id, tally in order.payments.items():
+        if surplus > 0 and "refund" not in tally.declined and (n := min(surplus, tally.amounts.refundable)) > 0:
+            wishes.append(Asking(payment_id, "refund", n))
+            surplus -= n
+
+    wanted = earned(order) - (money.paid - money.refund_pending + money.capture_pending)
+    captures = dict[str, int]()
+    for payment_id, tally in order.payments.items():
+        if wanted > 0 and "capture" not in tally.declined and (n := min(wanted, tally.amounts.capturable)) > 0:
+            captures[payment_id] = n
+            wishes.append(Asking(payment_id, "capture", n))
+            wanted -= n
+
+    to_come = max(owed, 0) - (money.paid - money.refund_pending + money.capture_pending) - sum(captures.values())
+    if to_come <= 0:
+        for payment_id, tally in order.payments.items():
+            if "void" not in tally.declined and tally.amounts.capturable - captures.get(payment_id, 0) > 0:
+                wishes.append(Asking(payment_id, "void"))
+            elif tally.amounts.authorise_pending and not tally.elsewhere:
+                wishes.append(Asking(payment_id, "withdraw"))
+    return tuple(wishes)
+
+
+# Derived statuses (LIFECYCLES 3), first match.
+
+
+def fulfilment_status(totals: Mapping[str, int]) -> str:
+    """Where the goods are, from units per bucket."""
+    asked = sum(totals.values()) - totals.get("cancelled", 0)
+    arrived = sum(totals.get(bucket, 0) for bucket in ARRIVED)
+    shipped = arrived + totals.get("shipped", 0)
+    working = totals.get("picked", 0) + totals.get("packed", 0)
+    if asked == 0:
+        return "nothing_to_fulfil"
+    if arrived == asked:
+        return "delivered"
+    if arrived:
+        return "partly_delivered"
+    if shipped == asked:
+        return "shipped"
+    if shipped:
+        return "partly_shipped"
+    return "in_progress" if working else "unfulfilled"
+
+
+def return_status(totals: Mapping[str, int]) -> str:
+    """What came back, from units per bucket."""
+    arrived = sum(totals.get(bucket, 0) for bucket in ARRIVED)
+    returned = totals.get("returned", 0)
+    if arrived > 0 and returned == arrived:
+        return "returned"
+    if returned:
+        return "partly_returned"
+    return "return_in_progress" if totals.get("returning", 0) else "none"
+
+
+def payment_status(owed: int, money: Amounts) -> str:
+    """Where the money is, from what is owed and the ten amounts (minor units)."""
+    paid = money.paid
+    if paid > owed:
+        return "overpaid"
+    if paid == owed:
+        if money.captured == 0:
+            return "not_due"
+        if paid == 0:
+            return "refunded"
+        return "partly_refunded" if money.refunded > 0 else "paid"
+    if paid > 0:
+        return "partly_paid"
+    if money.open >= owed:
+        return "authorised"
+    if money.open > 0:
+        return "partly_authorised"
+    return "pending" if money.pending else "unpaid"
+
+
+def all_units(lines: Iterable[OrderLine], *buckets: str) -> tuple[tuple[str, int], ...]:
+    """(line id, units) of every line that has some in these buckets."""
+    return tuple((line.line_id, n) for line in lines if (n := line.count(*buckets)))

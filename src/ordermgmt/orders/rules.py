@@ -1,0 +1,554 @@
+"""When an order may be placed, confirmed, cancelled; how its units move and its money follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+from attrs import define
+from pendulum import DateTime
+
+from ..engine.capability import Seen, as_type, require
+from ..engine.messages import Event, Key, Personal
+from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
+from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
+from ..stock.messages import stock_key
+from ..stock.model import Reservation
+from .lifecycle import UNIT_ARROWS
+from .messages import (
+    AdvanceOrder,
+    CancelOrder,
+    CancelUnits,
+    CloseOrder,
+    ConfirmOrder,
+    CreditGranted,
+    ExpireOrder,
+    GrantCredit,
+    MoneyAsked,
+    Moved,
+    MoveUnits,
+    NotePayment,
+    NoteShipment,
+    OnAccount,
+    OrderAdvanced,
+    OrderCancelled,
+    OrderClosed,
+    OrderConfirmed,
+    OrderExpired,
+    OrderPlaced,
+    OrderRejected,
+    PaidElsewhere,
+    PaymentNoted,
+    PayNow,
+    PlaceOrder,
+    RejectOrder,
+    ShipmentNoted,
+    UnitsCancelled,
+    UnitsMoved,
+    line_ids,
+)
+from .model import (
+    GONE_OUT,
+    IN_THE_HOUSE,
+    Charge,
+    Order,
+    OrderLine,
+    TenderTerms,
+    Terms,
+    balance,
+    due,
+    moved,
+)
+
+WALKED_HERE = frozenset(
+    ("reserve release pick unpick pack unpack hand_over perform deliver correct fail reship give_up cancel").split()
+)
+"""The arrows that have their consequences for stock and money drawn in this release."""
+
+
+@define
+class UnknownSku(Refused):
+    """The shop's items do not list it."""
+
+    skus: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return f"unknown SKU: {', '.join(self.skus)}; list it in the shop's items"
+
+
+@define
+class PaymentMismatch(Refused):
+    """What is to be paid is not what the order costs."""
+
+    total: Money
+    offered: Money
+
+    @property
+    def message(self) -> str:
+        return f"the order costs {self.total}, but {self.offered} is to be paid; the tenders must pay it exactly"
+
+
+@define
+class AlreadyShipped(Refused):
+    """Units have left the house."""
+
+    order_id: str
+    shipped: int
+    cancellable: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"{self.shipped} units of order {self.order_id} have left the house; "
+            f"{self.cancellable} can still be cancelled (CancelUnits)"
+        )
+
+
+@define
+class NotEnoughUnits(Refused):
+    """Fewer units stand where the arrow starts."""
+
+    order_id: str
+    line_id: str
+    arrow: str
+    wanted: int
+    there: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"order {self.order_id}, line {self.line_id}: {self.wanted} units cannot {self.arrow.replace('_', ' ')}, "
+            f"{self.there} stand where that starts"
+        )
+
+
+@define
+class NotComplete(Refused):
+    """Something is still to be delivered, paid or answered."""
+
+    order_id: str
+    fulfilment_status: str
+    payment_status: str
+
+    @property
+    def message(self) -> str:
+        return f"order {self.order_id} is {self.fulfilment_status} and {self.payment_status}; it can be closed when complete"
+
+
+@define
+class OverDue(Refused):
+    """More credit than the customer owes."""
+
+    order_id: str
+    credit: Money
+    due: Money
+
+    @property
+    def message(self) -> str:
+        return f"order {self.order_id}: a credit of {self.credit} is more than the {self.due} due"
+
+
+# Placing.
+
+
+def place(command: PlaceOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order_id = as_type(command.order_id, str)
+    if state is not None:
+        raise AlreadyExists("order", order_id)
+    if command.placed_at is not None and command.placed_at > at:
+        raise InvalidInput(f"placed_at lies in the future ({command.placed_at}); leave it out for now")
+    items = {line.sku: seen.looked_up("items", line.sku) for line in command.lines}
+    if unknown := tuple(sku for sku, item in items.items() if item is None):
+        raise UnknownSku(unknown)
+    lines = tuple(
+        OrderLine(
+            line_id=line_id,
+            sku=line.sku,
+            kind=items[line.sku].kind,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            minor=line.unit_price.times(line.quantity).minor,
+            location=command.location,
+            units={"open": line.quantity},
+        )
+        for line_id, line in zip(line_ids(command.lines), command.lines, strict=True)
+    )
+    shipping = command.shipping
+    charges = (Charge(name="shipping", minor=shipping.minor),) if shipping is not None and shipping.minor else ()
+    currency = command.lines[0].unit_price.currency
+    total = sum(line.minor for line in lines) + sum(charge.minor for charge in charges)
+    if total > AMOUNT_MINOR_MAX:
+        raise AmountTooLarge(f"the order's total exceeds {AMOUNT_MINOR_MAX} minor units; split it")
+    placed_at = command.placed_at or at
+    placed = OrderPlaced(
+        order_id=order_id,
+        channel=command.channel,
+        customer=command.customer,
+        currency=currency,
+        lines=lines,
+        charges=charges,
+        terms=_agreed(command, Money.of_minor(total, currency)),
+        confirm=command.confirm,
+        ship_by=command.carrier,
+        location=command.location,
+        ship_to=_personal(command, order_id),
+        reference=command.reference,
+        placed_at=placed_at,
+        expires_at=at + command.pay_within if command.pay_within is not None else None,
+    )
+    yield placed
+    if not any(line.kind == "stocked" for line in lines):
+        yield from _confirmed(evolve_placed(None, placed), Seen.anew("placed", seen))
+
+
+def _personal(command: PlaceOrder, order_id: str) -> Personal[Any] | None:
+    if command.ship_to is None:
+        return None
+    return Personal(command.customer or f"order:{order_id}", f"order:{order_id}:ship_to:1", command.ship_to)
+
+
+def _agreed(command: PlaceOrder, total: Money) -> Terms:
+    """What was agreed about paying; refused where the parts do not make the whole."""
+    match command.pay:
+        case OnAccount(days=days, reference=reference):
+            return Terms(kind="account", days=days, reference=reference)
+        case PaidElsewhere(method=method, amount=amount, reference=reference):
+            if amount != total:
+                raise PaymentMismatch(total, amount)
+            return Terms(kind="elsewhere", method=method, minor=amount.minor, reference=reference)
+        case PayNow(tenders=tenders):
+            return Terms(kind="now", tenders=_split(tenders, total))
+    raise InvalidInput("pay must be PayNow, OnAccount or PaidElsewhere")
+
+
+def _split(tenders: Iterable[Any], total: Money) -> tuple[TenderTerms, ...]:
+    if not total.minor:
+        return ()  # nothing to pay, nothing to ask
+    given = Money.sum((tender.amount for tender in tenders if tender.amount is not None), total.currency)
+    rest = total.minor - given.minor
+    open_ended = any(tender.amount is None for tender in tenders)
+    if rest < 0 or (rest > 0) != open_ended:
+        raise PaymentMismatch(total, given)
+    return tuple(
+        TenderTerms(
+            gateway=tender.gateway,
+            token=tender.token,
+            minor=rest if tender.amount is None else tender.amount.minor,
+            sale=tender.sale,
+        )
+        for tender in tenders
+    )
+
+
+def rows_of_placing(command: PlaceOrder) -> Iterable[Key]:
+    order_id = command.order_id or ""
+    yield ("reservation", order_id)
+    for line in command.lines:
+        yield stock_key(line.sku, command.location)
+    if isinstance(command.pay, PayNow):
+        for n in range(1, len(command.pay.tenders) + 1):
+            yield ("payment", payment_id(order_id, n))
+    elif isinstance(command.pay, PaidElsewhere):
+        yield ("payment", payment_id(order_id, 1))
+    if command.pay_within is not None:
+        yield ("later", expiry_name(order_id))
+
+
+def payment_id(order_id: str, n: int) -> str:
+    """The id of an order's n-th payment."""
+    return f"{order_id}:{n}"
+
+
+def expiry_name(order_id: str) -> str:
+    """The name of the later command that expires an order."""
+    return f"expire.{order_id}"
+
+
+# The header.
+
+
+def confirm(command: ConfirmOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, "order", command.order_id)
+    yield OrderConfirmed()
+
+
+def cancel(command: CancelOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    out = order.count(*GONE_OUT)
+    if out:
+        raise AlreadyShipped(order.order_id, out, order.count(*IN_THE_HOUSE))
+    yield OrderCancelled(reason=command.reason)
+
+
+def reject(command: RejectOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, "order", command.order_id)
+    yield OrderRejected(reason=command.reason)
+
+
+def expire(command: ExpireOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, "order", command.order_id)
+    if seen.draws("expire"):
+        yield OrderExpired()
+
+
+def close(command: CloseOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    if seen.draws("close") and not order.complete:
+        raise NotComplete(order.order_id, order.fulfilment_status, order.payment_status)
+    yield OrderClosed()
+
+
+def advance(command: AdvanceOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    if command.step not in seen.own_steps:
+        drawn = ", ".join(sorted(seen.own_steps)) or "none"
+        raise InvalidInput(f"{command.step!r} is no step of the host's own (drawn: {drawn})")
+    yield OrderAdvanced(step=command.step, note=command.note)
+    after = seen.after(command.step)
+    if after is not None:
+        yield from _confirmed(order, Seen.anew(after, seen))
+
+
+def _confirmed(order: Order, seen: Seen) -> Iterable[Event]:
+    """Confirm it by policy: when the goods are set aside and the money is where the policy wants it."""
+    waiting = any(line.kind == "stocked" and line.count("open") for line in order.lines.values())
+    if waiting or order.confirm == "by_hand" or not seen.draws("confirm"):
+        return
+    money = order.money
+    if order.confirm == "at_once" or order.terms.kind == "account" or money.open + money.paid >= due(order):
+        yield OrderConfirmed()
+
+
+# Units.
+
+
+def cancel_units(command: CancelUnits, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    for line_id, quantity in command.units:
+        line = _line(order, line_id)
+        if quantity > line.count(*IN_THE_HOUSE):
+            raise NotEnoughUnits(order.order_id, line_id, "cancel", quantity, line.count(*IN_THE_HOUSE))
+    yield UnitsCancelled(units=command.units, reason=command.reason)
+
+
+def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    vectors = dict[str, dict[str, int]]()
+    steps = list[Moved]()
+    for move in command.moves:
+        if move.arrow not in WALKED_HERE:
+            raise InvalidInput(f"units do not {move.arrow.replace('_', ' ')} in this release")
+        line = _line(order, move.line_id)
+        units = vectors.get(move.line_id, line.units)
+        sources = (move.source,) if move.source else UNIT_ARROWS[move.arrow].sources
+        there = sum(units.get(bucket, 0) for bucket in sources)
+        quantity = min(move.quantity, there) if command.partly else move.quantity
+        if not quantity:
+            continue
+        walked = moved(units, move.arrow, quantity, move.source or None)
+        if walked is None:
+            raise NotEnoughUnits(order.order_id, move.line_id, move.arrow, move.quantity, there)
+        vectors[move.line_id], taken = walked
+        steps.extend(Moved(move.line_id, move.arrow, source, n) for source, n in taken)
+    _refuse_unclaimed(order, vectors, seen)
+    if not steps:
+        return
+    event = UnitsMoved(moves=tuple(steps), reason=command.reason)
+    yield event
+    after = evolve_moved(order, event)
+    if after.count("cancelled") == sum(line.quantity for line in after.lines.values()) and seen.draws("cancel"):
+        yield OrderCancelled(reason=command.reason)
+    else:
+        yield from _confirmed(after, seen)
+    yield from _asked(after)
+
+
+def _refuse_unclaimed(order: Order, vectors: dict[str, dict[str, int]], seen: Seen) -> None:
+    """Units stand in the warehouse's buckets only with a claim on stock behind them."""
+    more = {
+        line_id: n
+        for line_id, units in vectors.items()
+        if (n := _claimed(units)) > _claimed(order.lines[line_id].units)
+    }
+    if not more:
+        return
+    reservation = seen.get(Reservation, "reservation", order.order_id)
+    claims = reservation.claims if reservation is not None else {}
+    for line_id, n in more.items():
+        behind = claims[line_id].quantity if line_id in claims else 0
+        if n > behind:
+            raise NotEnoughUnits(order.order_id, line_id, "reserve", n, behind)
+
+
+def _claimed(units: dict[str, int]) -> int:
+    return units.get("reserved", 0) + units.get("picked", 0) + units.get("packed", 0)
+
+
+def _line(order: Order, line_id: str) -> OrderLine:
+    line = order.lines.get(line_id)
+    if line is None:
+        raise NotFound("line", f"{order.order_id}/{line_id}")
+    return line
+
+
+def rows_of_order(command: Any, state: Order | None) -> Iterable[Key]:
+    """Everything an order's units and money stand on."""
+    if state is None:
+        return ()
+    return [
+        ("reservation", state.order_id),
+        *(stock_key(line.sku, line.location) for line in state.lines.values() if line.kind == "stocked"),
+        *(("payment", payment) for payment in state.payments),
+        *(("shipment", shipment) for shipment in state.shipments),
+    ]
+
+
+def rows_of_moves(command: MoveUnits, state: Order | None) -> Iterable[Key]:
+    """What moving these units touches: claims and stock where they change, and the payments."""
+    if state is None:
+        return ()
+    touched = {
+        stock_key(line.sku, line.location)
+        for move in command.moves
+        if move.arrow in _TOUCHING_STOCK and (line := state.lines.get(move.line_id)) is not None
+    }
+    payments = [("payment", payment) for payment in state.payments]
+    return [("reservation", state.order_id), *touched, *payments]
+
+
+_TOUCHING_STOCK = frozenset(("reserve", "release", "hand_over", "cancel"))
+
+
+# Money.
+
+
+def note_payment(command: NotePayment, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    if order.payments.get(command.payment_id) == command.tally:
+        return
+    noted = PaymentNoted(payment_id=command.payment_id, tally=command.tally)
+    yield noted
+    after = evolve_noted(order, noted)
+    yield from _confirmed(after, seen)
+    yield from _asked(after)
+
+
+def grant_credit(command: GrantCredit, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    if command.amount.currency != order.currency:
+        raise InvalidInput(f"the credit is in {command.amount.currency}, the order in {order.currency}")
+    if command.amount.minor > due(order):
+        raise OverDue(order.order_id, command.amount, order.due)
+    granted = CreditGranted(minor=command.amount.minor, reason=command.reason)
+    yield granted
+    yield from _asked(evolve_credited(order, granted))
+
+
+def _asked(order: Order) -> Iterable[Event]:
+    if askings := balance(order):
+        yield MoneyAsked(askings=askings, refunds=order.refunds)
+
+
+def note_shipment(command: NoteShipment, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(state, "order", command.order_id)
+    if command.shipment_id not in order.shipments:
+        yield ShipmentNoted(shipment_id=command.shipment_id)
+
+
+# Evolve.
+
+
+def evolve_placed(state: Order | None, event: OrderPlaced) -> Order:
+    return Order(
+        order_id=event.order_id,
+        status=event.status or "placed",
+        channel=event.channel,
+        customer=event.customer,
+        currency=event.currency,
+        lines={line.line_id: line for line in event.lines},
+        charges=event.charges,
+        terms=event.terms,
+        confirm=event.confirm,
+        ship_by=event.ship_by,
+        location=event.location,
+        ship_to=event.ship_to,
+        reference=event.reference,
+        placed_at=event.placed_at,
+        expires=event.expires_at is not None,
+    )
+
+
+def evolve_moved(state: Order | None, event: UnitsMoved) -> Order:
+    order = as_type(state, Order)
+    vectors = dict[str, dict[str, int]]()
+    for step in event.moves:
+        units = vectors.setdefault(step.line_id, dict(order.lines[step.line_id].units))
+        walked = moved(units, step.arrow, step.quantity, step.source)
+        assert walked is not None, "history holds only moves that were decided"
+        vectors[step.line_id] = walked[0]
+    lines = dict(order.lines)
+    for line_id, units in vectors.items():
+        lines[line_id] = _with_units(lines[line_id], units)
+    return _changed(order, event, lines=lines)
+
+
+def _with_units(line: OrderLine, units: dict[str, int]) -> OrderLine:
+    # Spelled out because attrs.evolve costs twice as much, and this runs for every line of every move.
+    return OrderLine(
+        line_id=line.line_id,
+        sku=line.sku,
+        kind=line.kind,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        minor=line.minor,
+        location=line.location,
+        units=units,
+    )
+
+
+def evolve_noted(state: Order | None, event: PaymentNoted) -> Order:
+    order = as_type(state, Order)
+    return _changed(order, event, payments=order.payments | {event.payment_id: event.tally})
+
+
+def evolve_credited(state: Order | None, event: CreditGranted) -> Order:
+    order = as_type(state, Order)
+    return _changed(order, event, credits=order.credits + event.minor)
+
+
+def evolve_asked(state: Order | None, event: MoneyAsked) -> Order:
+    order = as_type(state, Order)
+    refunds = sum(asking.verb == "refund" for asking in event.askings)
+    return _changed(order, event, refunds=event.refunds + refunds)
+
+
+def evolve_shipment(state: Order | None, event: ShipmentNoted) -> Order:
+    order = as_type(state, Order)
+    return _changed(order, event, shipments=(*order.shipments, event.shipment_id))
+
+
+def evolve_header(state: Order | None, event: Event) -> Order:
+    return _changed(as_type(state, Order), event)
+
+
+def _changed(order: Order, event: Event, **changes: Any) -> Order:
+    return attrs.evolve(order, status=event.status or order.status, **changes)
+
+
+EVOLVE = {
+    OrderPlaced: evolve_placed,
+    OrderConfirmed: evolve_header,
+    OrderCancelled: evolve_header,
+    OrderRejected: evolve_header,
+    OrderExpired: evolve_header,
+    OrderClosed: evolve_header,
+    OrderAdvanced: evolve_header,
+    UnitsCancelled: evolve_header,
+    UnitsMoved: evolve_moved,
+    CreditGranted: evolve_credited,
+    PaymentNoted: evolve_noted,
+    MoneyAsked: evolve_asked,
+    ShipmentNoted: evolve_shipment,
+}

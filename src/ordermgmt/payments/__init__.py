@@ -1,0 +1,74 @@
+"""Payments: asking for money, and learning whether it came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine.capability import Capability, Rule
+from ..engine.messages import Key
+from .flow import ANSWERS, REACTIONS
+from .lifecycle import PAYMENT
+from .messages import (
+    RECORDS,
+    Authorise,
+    Capture,
+    CapturePayment,
+    NotePaidElsewhere,
+    RecordDecline,
+    RefundPayment,
+    RequestPayment,
+    Void,
+    VoidPayment,
+    WithdrawPayment,
+)
+from .model import Payment
+from .rules import (
+    EVOLVE,
+    NothingOpen,
+    OverAuthorised,
+    OverCaptured,
+    WrongCurrency,
+    capture,
+    decline,
+    effects_of_authorisations,
+    note_paid_elsewhere,
+    record,
+    refund,
+    request,
+    void,
+    withdraw,
+)
+
+
+def _by_id(command: Any) -> str:
+    return str(command.payment_id)
+
+
+def _with_order(command: Any) -> tuple[Key, ...]:
+    """News carries its order's id, so that the order is taken first and together with it."""
+    return (("order", command.order_id),)
+
+
+payments = Capability(
+    kind="payment",
+    state=Payment,
+    lifecycle=PAYMENT,
+    rules={
+        RequestPayment: Rule(request, _by_id, keys=_with_order),
+        NotePaidElsewhere: Rule(note_paid_elsewhere, _by_id, keys=_with_order),
+        CapturePayment: Rule(capture, _by_id),
+        VoidPayment: Rule(void, _by_id),
+        WithdrawPayment: Rule(withdraw, _by_id, reads=effects_of_authorisations),
+        RefundPayment: Rule(refund, _by_id),
+        RecordDecline: Rule(decline, _by_id, keys=_with_order),
+        **{news: Rule(record, _by_id, keys=_with_order) for news in RECORDS.values()},
+    },
+    evolve=EVOLVE,
+    effects=(Authorise, Capture, Void),
+    answers=ANSWERS,
+    reactions=REACTIONS,
+    indexes={"status": lambda payment: payment.status, "order": lambda payment: payment.order_id},
+    refusals=(OverAuthorised, OverCaptured, NothingOpen, WrongCurrency),
+)
+
+__all__ = ["payments"]

@@ -1,0 +1,101 @@
+"""Shipments: picking, packing, parcels, and where they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ..engine.capability import Capability, Rule
+from .flow import ANSWERS, REACTIONS
+from .lifecycle import SHIPMENT
+from .messages import (
+    AskLabel,
+    BuyLabel,
+    CancelShipment,
+    CheckShipments,
+    HandOverShipment,
+    PackShipment,
+    PickShipment,
+    PlanShipment,
+    RecordDelivery,
+    RecordLabel,
+    RecordLabelVoided,
+    RecordNoLabel,
+    RecordScan,
+    RecordUndeliverable,
+    Track,
+    TrimShipment,
+    VoidLabel,
+)
+from .model import Shipment
+from .rules import (
+    EVOLVE,
+    LabelMissing,
+    LabelNotNeeded,
+    OverPlanned,
+    ask_label,
+    cancel,
+    check,
+    deliver,
+    fail,
+    hand_over,
+    pack,
+    pick,
+    plan,
+    record_label,
+    record_no_label,
+    record_voided,
+    rows_of_contents,
+    rows_of_plan,
+    rows_of_siblings,
+    scan,
+    trim,
+)
+
+
+def _by_id(command: Any) -> str:
+    return str(command.shipment_id)
+
+
+shipments = Capability(
+    kind="shipment",
+    state=Shipment,
+    lifecycle=SHIPMENT,
+    rules={
+        PlanShipment: Rule(
+            plan,
+            _by_id,
+            keys=rows_of_plan,
+            named=lambda command, new_id: (
+                command if command.shipment_id else attrs.evolve(command, shipment_id=new_id())
+            ),
+        ),
+        PickShipment: Rule(pick, _by_id, reads=rows_of_contents),
+        PackShipment: Rule(pack, _by_id, reads=rows_of_contents),
+        HandOverShipment: Rule(hand_over, _by_id, reads=rows_of_contents),
+        CancelShipment: Rule(cancel, _by_id, reads=rows_of_contents),
+        AskLabel: Rule(ask_label, _by_id),
+        TrimShipment: Rule(trim, _by_id, keys=rows_of_siblings),
+        CheckShipments: Rule(check, _by_id, keys=rows_of_siblings),
+        RecordDelivery: Rule(deliver, _by_id, reads=rows_of_contents),
+        RecordUndeliverable: Rule(fail, _by_id, reads=rows_of_contents),
+        RecordScan: Rule(scan, _by_id),
+        RecordLabel: Rule(record_label, _by_id),
+        RecordNoLabel: Rule(record_no_label, _by_id),
+        RecordLabelVoided: Rule(record_voided, _by_id),
+    },
+    evolve=EVOLVE,
+    effects=(BuyLabel, VoidLabel, Track),
+    answers=ANSWERS,
+    reactions=REACTIONS,
+    indexes={
+        "status": lambda shipment: shipment.status,
+        "carrier": lambda shipment: shipment.carrier or None,
+        "order": lambda shipment: shipment.orders[0] if shipment.contents else None,
+        "tracking_number": lambda shipment: shipment.label.tracking_number if shipment.label else None,
+    },
+    refusals=(LabelMissing, LabelNotNeeded, OverPlanned),
+)
+
+__all__ = ["shipments"]

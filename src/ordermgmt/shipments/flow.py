@@ -1,0 +1,204 @@
+"""What follows around a parcel: units walk with it, labels are bought and voided, carriers are asked where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..engine.capability import on, story
+from ..engine.effects import Declined, Outcome, Pending, Succeeded
+from ..engine.messages import Disagreement, News, Replies
+from ..orders.messages import Move, MoveUnits, NoteShipment, OrderConfirmed, ShipmentNoted, UnitsMoved
+from ..orders.model import Order
+from .messages import (
+    BuyLabel,
+    CheckShipments,
+    LabelAsked,
+    LabelDeclined,
+    LabelVoidAsked,
+    LabelVoided,
+    PlanShipment,
+    RecordDelivery,
+    RecordLabel,
+    RecordLabelVoided,
+    RecordNoLabel,
+    RecordScan,
+    RecordUndeliverable,
+    ShipmentCancelled,
+    ShipmentDelivered,
+    ShipmentHandedOver,
+    ShipmentPacked,
+    ShipmentPicked,
+    ShipmentPlanned,
+    ShipmentStep,
+    ShipmentUndeliverable,
+    Track,
+    TrimShipment,
+    VoidLabel,
+)
+from .model import DELIVERED, UNDELIVERABLE, Content, Label, Scan, Shipment
+
+# Happy path.
+
+
+def plan_the_parcel(event: OrderConfirmed, order: Order) -> Replies:
+    """One parcel with all that is reserved.  A host that plans otherwise leaves this reaction out."""
+    contents = tuple(
+        Content(order.order_id, line.line_id, line.count("reserved"))
+        for line in order.lines.values()
+        if line.count("reserved")
+    )
+    if contents:
+        yield PlanShipment(
+            shipment_id=f"{order.order_id}:s{len(order.shipments) + 1}",
+            contents=contents,
+            carrier=order.ship_by,
+            location=order.location,
+        )
+
+
+def the_orders_know_their_parcels(event: ShipmentPlanned, shipment: Shipment) -> Replies:
+    for order_id in shipment.orders:
+        yield NoteShipment(order_id=order_id, shipment_id=event.shipment_id)
+
+
+def no_more_than_is_reserved(event: ShipmentNoted, order: Order) -> Replies:
+    yield CheckShipments(shipment_id=event.shipment_id, order_id=order.order_id, shipments=order.shipments)
+
+
+def units_walk_with_the_parcel(event: ShipmentStep, shipment: Shipment) -> Replies:
+    if event.walks:
+        yield from _moves(shipment.contents, event.walks)
+
+
+def buy_a_label(event: LabelAsked, shipment: Shipment) -> Replies:
+    yield BuyLabel(
+        shipment_id=shipment.shipment_id,
+        order_id=shipment.orders[0],
+        carrier=shipment.carrier,
+        number=event.number,
+        contents=shipment.contents,
+        ship_to=shipment.ship_to,
+    )
+
+
+def ask_where_it_is(event: ShipmentHandedOver, shipment: Shipment) -> Replies:
+    if shipment.carrier and shipment.label is not None:
+        yield Track(
+            shipment_id=shipment.shipment_id,
+            order_id=shipment.orders[0],
+            carrier=shipment.carrier,
+            number=shipment.labels,
+            tracking_number=shipment.label.tracking_number,
+        )
+
+
+def units_arrive(event: ShipmentDelivered, shipment: Shipment) -> Replies:
+    yield from _moves(shipment.contents, ("deliver",), partly=True)
+
+
+def units_do_not_arrive(event: ShipmentUndeliverable, shipment: Shipment) -> Replies:
+    yield from _moves(shipment.contents, ("fail",), partly=True)
+
+
+# Compensation.
+
+
+def take_out_what_is_cancelled(event: UnitsMoved, order: Order) -> Replies:
+    if any(step.arrow == "cancel" for step in event.moves):
+        for shipment_id in order.shipments:
+            yield TrimShipment(shipment_id=shipment_id, order_id=order.order_id, shipments=order.shipments)
+
+
+_BACK = {"packed": ("unpack", "unpick"), "picked": ("unpick",)}
+
+
+def units_go_back_to_the_shelf(event: ShipmentCancelled, shipment: Shipment) -> Replies:
+    yield from _moves(event.contents, _BACK.get(event.stage, ()))
+
+
+def give_the_label_back(event: LabelVoidAsked, shipment: Shipment) -> Replies:
+    yield VoidLabel(
+        shipment_id=shipment.shipment_id,
+        order_id=shipment.orders[0] if shipment.contents else "",
+        carrier=shipment.carrier,
+        number=event.number,
+        label=event.label,
+    )
+
+
+def tell_of_no_label(event: LabelDeclined, shipment: Shipment) -> Replies:
+    yield Disagreement(f"{shipment.carrier} sold no label ({event.code or 'no reason'}); ask anew with AskLabel")
+
+
+def tell_of_label_not_voided(event: LabelVoided, shipment: Shipment) -> Replies:
+    if event.refused:
+        yield Disagreement(f"{shipment.carrier} did not take label {event.tracking_number} back ({event.refused})")
+
+
+def _moves(contents: Iterable[Content], arrows: tuple[str, ...], *, partly: bool = False) -> Replies:
+    """One `MoveUnits` per order: each line's units walk the arrows one after the other."""
+    by_order = dict[str, list[Move]]()
+    for content in contents:
+        moves = by_order.setdefault(content.order_id, [])
+        moves.extend(Move(content.line_id, arrow, content.quantity) for arrow in arrows)
+    for order_id, moves in by_order.items():
+        if moves:
+            yield MoveUnits(order_id=order_id, moves=tuple(moves), partly=partly)
+
+
+REACTIONS = story(
+    on(OrderConfirmed, plan_the_parcel),
+    on(ShipmentPlanned, the_orders_know_their_parcels),
+    on(ShipmentNoted, no_more_than_is_reserved),
+    on(ShipmentPicked, units_walk_with_the_parcel),
+    on(ShipmentPacked, units_walk_with_the_parcel),
+    on(ShipmentHandedOver, units_walk_with_the_parcel, ask_where_it_is),
+    on(LabelAsked, buy_a_label),
+    on(ShipmentDelivered, units_arrive),
+    on(ShipmentUndeliverable, units_do_not_arrive),
+    on(UnitsMoved, take_out_what_is_cancelled),
+    on(ShipmentCancelled, units_go_back_to_the_shelf),
+    on(LabelVoidAsked, give_the_label_back),
+    on(LabelDeclined, tell_of_no_label),
+    on(LabelVoided, tell_of_label_not_voided),
+)
+
+
+# Hearing.
+
+
+def label_answered(effect: BuyLabel, outcome: Outcome) -> Iterable[News[Shipment]]:
+    match outcome:
+        case Succeeded(result=Label() as label):
+            yield RecordLabel(shipment_id=effect.shipment_id, label=label)
+        case Declined(code=code):
+            yield RecordNoLabel(shipment_id=effect.shipment_id, code=code)
+        case _:
+            return
+
+
+def void_answered(effect: VoidLabel, outcome: Outcome) -> Iterable[News[Shipment]]:
+    number = effect.label.tracking_number
+    match outcome:
+        case Succeeded():
+            yield RecordLabelVoided(shipment_id=effect.shipment_id, tracking_number=number)
+        case Declined(code=code):
+            yield RecordLabelVoided(shipment_id=effect.shipment_id, tracking_number=number, refused=code or "declined")
+        case _:
+            return
+
+
+def track_answered(effect: Track, outcome: Outcome) -> Iterable[News[Shipment]]:
+    if not isinstance(outcome, Succeeded | Pending):
+        return
+    scans: tuple[Scan, ...] = outcome.result or ()
+    for one in scans:
+        if one.kind == DELIVERED:
+            yield RecordDelivery(shipment_id=effect.shipment_id, occurred_at=one.occurred_at)
+        elif one.kind == UNDELIVERABLE:
+            yield RecordUndeliverable(shipment_id=effect.shipment_id, occurred_at=one.occurred_at, note=one.note)
+        else:
+            yield RecordScan(shipment_id=effect.shipment_id, occurred_at=one.occurred_at, note=one.note)
+
+
+ANSWERS = {BuyLabel: label_answered, VoidLabel: void_answered, Track: track_answered}

@@ -1,0 +1,359 @@
+"""Words about parcels: planned, packed, labelled, handed over, tracked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+from attrs.validators import in_, instance_of, optional
+from pendulum import DateTime
+
+from ..engine.instants import check_instant
+from ..engine.messages import PERSONAL, Command, Effect, Event, Key, News, Personal, checked_id, checked_note, checked_text
+from ..errors import InvalidInput
+from ..money import check_quantity
+from ..orders.model import LINES_MAX, Address
+from .model import IN_TRANSIT, Content, Label, Scan, Shipment
+
+
+def shipment_key(shipment_id: str) -> Key:
+    """The key of a shipment."""
+    return ("shipment", shipment_id)
+
+
+def _contents(contents: Iterable[Any]) -> tuple[Content, ...]:
+    if isinstance(contents, str) or not isinstance(contents, Iterable):
+        raise InvalidInput("contents must be a list of Content(order_id, line_id, quantity)")
+    several = tuple(c if isinstance(c, Content) else Content(*c) if isinstance(c, tuple) and len(c) == 3 else c for c in contents)
+    for content in several:
+        if not isinstance(content, Content):
+            raise InvalidInput(f"contents must hold Content(order_id, line_id, quantity) (got {type(content).__name__})")
+        check_quantity(content.quantity)
+    if not several:
+        raise InvalidInput("a parcel needs contents")
+    if len(several) > LINES_MAX:
+        raise InvalidInput(f"a parcel has at most {LINES_MAX} contents (got {len(several)})")
+    if len({(c.order_id, c.line_id) for c in several}) != len(several):
+        raise InvalidInput("a line stands twice in the contents; add the quantities up")
+    return several
+
+
+def _occurred(at: datetime | None) -> DateTime | None:
+    return None if at is None else check_instant(at, "occurred_at")
+
+
+# Commands.
+
+
+@frozen(kw_only=True)
+class PlanShipment(Command[Shipment]):
+    """Plan a parcel: reserved units of one or several orders that will go out together."""
+
+    shipment_id: str | None = field(default=None, validator=optional(checked_id))
+    contents: tuple[Content, ...] = field(converter=_contents)
+    carrier: str = field(default="", validator=checked_note)
+    location: str = field(default="main", validator=checked_id)
+    ship_to: Address | Personal[Address] | None = field(default=None, metadata=PERSONAL)
+    """By default the address of the first order in it."""
+    consignment_id: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class ShipmentCommand(Command[Shipment]):
+    """What is asked of one parcel."""
+
+    shipment_id: str = field(validator=checked_id)
+
+
+@frozen(kw_only=True)
+class PickShipment(ShipmentCommand):
+    """Its units are taken from the shelf."""
+
+
+@frozen(kw_only=True)
+class PackShipment(ShipmentCommand):
+    """Its units are in the box (picked first, if they were not); with a carrier, a label is bought."""
+
+
+@frozen(kw_only=True)
+class AskLabel(ShipmentCommand):
+    """Buy a label for a packed parcel that has none: after the carrier declined, or a new carrier was set."""
+
+
+@frozen(kw_only=True)
+class HandOverShipment(ShipmentCommand):
+    """The parcel leaves the house: stock is issued, and the shares it carries are captured.
+
+    Refused with `LabelMissing` while its carrier has not sold a label.
+    """
+
+    occurred_at: DateTime | None = field(default=None, converter=_occurred)
+
+
+@frozen(kw_only=True)
+class CancelShipment(ShipmentCommand):
+    """The parcel will not go out; its units stand reserved again, and a label is voided."""
+
+
+@frozen(kw_only=True)
+class TrimShipment(ShipmentCommand):
+    """Units of an order are not wanted any more: take out what the order no longer has.  Made by the flow."""
+
+    order_id: str
+    shipments: tuple[str, ...]
+    """All parcels of the order."""
+
+
+@frozen(kw_only=True)
+class CheckShipments(ShipmentCommand):
+    """Refuse a plan that promises more than the order has reserved.  Made by the flow."""
+
+    order_id: str
+    shipments: tuple[str, ...]
+
+
+# News.
+
+
+@frozen(kw_only=True)
+class ShipmentNews(News[Shipment]):
+    """What a carrier reports of one parcel."""
+
+    shipment_id: str = field(validator=checked_id)
+
+
+@frozen(kw_only=True)
+class RecordDelivery(ShipmentNews):
+    """It has arrived."""
+
+    occurred_at: DateTime | None = field(default=None, converter=_occurred)
+
+
+@frozen(kw_only=True)
+class RecordUndeliverable(ShipmentNews):
+    """It will not arrive: lost, refused, back at sender."""
+
+    occurred_at: DateTime | None = field(default=None, converter=_occurred)
+    note: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class RecordScan(ShipmentNews):
+    """It was seen on its way."""
+
+    occurred_at: DateTime | None = field(default=None, converter=_occurred)
+    kind: str = field(default=IN_TRANSIT, validator=in_((IN_TRANSIT,)))
+    note: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class RecordLabel(ShipmentNews):
+    """The carrier has sold a label."""
+
+    label: Label = field(validator=instance_of(Label))
+
+
+@frozen(kw_only=True)
+class RecordNoLabel(ShipmentNews):
+    """The carrier has said no to a label."""
+
+    code: str = ""
+
+
+@frozen(kw_only=True)
+class RecordLabelVoided(ShipmentNews):
+    """The carrier has taken a label back, or said no to that."""
+
+    tracking_number: str = field(validator=checked_text)
+    refused: str = ""
+
+
+# Events.
+
+
+@frozen(kw_only=True)
+class ShipmentPlanned(Event):
+    """A parcel is to go out."""
+
+    shipment_id: str
+    contents: tuple[Content, ...]
+    carrier: str
+    location: str
+    ship_to: Personal[Address] | None
+    consignment_id: str
+
+
+@frozen(kw_only=True)
+class ShipmentStep(Event):
+    """A step of the parcel through the house."""
+
+    walks: tuple[str, ...]
+    """The unit arrows its contents walk with it; a step taken together with the next one walks none itself."""
+
+
+@frozen(kw_only=True)
+class ShipmentPicked(ShipmentStep):
+    """Its units are off the shelf."""
+
+    trigger: ClassVar[str | None] = "pick"
+
+
+@frozen(kw_only=True)
+class ShipmentPacked(ShipmentStep):
+    """Its units are in the box."""
+
+    trigger: ClassVar[str | None] = "pack"
+
+
+@frozen(kw_only=True)
+class ShipmentHandedOver(ShipmentStep):
+    """It has left the house."""
+
+    trigger: ClassVar[str | None] = "hand_over"
+    occurred_at: DateTime
+
+
+@frozen(kw_only=True)
+class ShipmentDelivered(Event):
+    """It has arrived."""
+
+    trigger: ClassVar[str | None] = "deliver"
+    occurred_at: DateTime
+
+
+@frozen(kw_only=True)
+class ShipmentUndeliverable(Event):
+    """It will not arrive."""
+
+    trigger: ClassVar[str | None] = "fail"
+    occurred_at: DateTime
+    note: str
+
+
+@frozen(kw_only=True)
+class ShipmentCancelled(Event):
+    """It will not go out."""
+
+    trigger: ClassVar[str | None] = "cancel"
+    contents: tuple[Content, ...]
+    """What was still in it and goes back to the shelf."""
+    stage: str
+    """The status it was cancelled in."""
+
+
+@frozen(kw_only=True)
+class ShipmentTrimmed(Event):
+    """Units that are not wanted any more were taken out."""
+
+    removed: tuple[Content, ...]
+
+
+@frozen(kw_only=True)
+class LabelAsked(Event):
+    """A label is to be bought."""
+
+    number: int
+
+
+@frozen(kw_only=True)
+class LabelBought(Event):
+    """It has a label."""
+
+    label: Label
+
+
+@frozen(kw_only=True)
+class LabelDeclined(Event):
+    """The carrier sold no label."""
+
+    code: str
+
+
+@frozen(kw_only=True)
+class LabelVoidAsked(Event):
+    """A label is not needed any more."""
+
+    label: Label
+    number: int
+
+
+@frozen(kw_only=True)
+class LabelVoided(Event):
+    """The carrier has taken a label back, or refused to."""
+
+    tracking_number: str
+    refused: str
+
+
+@frozen(kw_only=True)
+class ScanRecorded(Event):
+    """The carrier saw it."""
+
+    scan: Scan
+
+
+# Effects.
+
+
+@frozen(kw_only=True)
+class CarrierEffect(Effect):
+    """A request to a carrier about one parcel."""
+
+    shipment_id: str
+    order_id: str
+    """The first order in it, for `settle`."""
+    carrier: str
+    number: int
+
+    @property
+    def port(self) -> tuple[str, str]:
+        return ("carriers", self.carrier)
+
+    @property
+    def lane(self) -> str:
+        return f"shipment/{self.shipment_id}"
+
+    @property
+    def group(self) -> str:
+        return self.order_id
+
+
+@frozen(kw_only=True)
+class BuyLabel(CarrierEffect):
+    """Buy a label.  Succeeds with a `Label`."""
+
+    contents: tuple[Content, ...]
+    ship_to: Personal[Address] | None
+
+    @property
+    def effect_id(self) -> str:
+        return f"shipment.{self.shipment_id}.{self.number:06d}.label"
+
+
+@frozen(kw_only=True)
+class VoidLabel(CarrierEffect):
+    """Give a label back.  Succeeds with anything."""
+
+    label: Label
+
+    @property
+    def effect_id(self) -> str:
+        return f"shipment.{self.shipment_id}.{self.number:06d}.void"
+
+
+@frozen(kw_only=True)
+class Track(CarrierEffect):
+    """Ask where a parcel is.  Answers with a tuple of `Scan`: `Succeeded` once it came to an end, else `Pending`."""
+
+    tracking_number: str
+
+    @property
+    def effect_id(self) -> str:
+        return f"track.{self.shipment_id}.{self.number:06d}"
+
+    @property
+    def lane(self) -> str:
+        # A lane of its own: asking where it is takes days and must not hold up anything else.
+        return f"track/{self.shipment_id}"

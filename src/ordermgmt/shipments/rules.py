@@ -1,0 +1,355 @@
+"""When a parcel may be planned, packed and handed over, and what a carrier's news means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+from attrs import define
+from pendulum import DateTime
+
+from ..engine.capability import Seen, as_type, require
+from ..engine.messages import Event, Key, Personal
+from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
+from ..orders.messages import order_key
+from ..orders.model import Address, Order
+from .messages import (
+    AskLabel,
+    CancelShipment,
+    CheckShipments,
+    HandOverShipment,
+    LabelAsked,
+    LabelBought,
+    LabelDeclined,
+    LabelVoidAsked,
+    LabelVoided,
+    PackShipment,
+    PickShipment,
+    PlanShipment,
+    RecordDelivery,
+    RecordLabel,
+    RecordLabelVoided,
+    RecordNoLabel,
+    RecordScan,
+    RecordUndeliverable,
+    ScanRecorded,
+    ShipmentCancelled,
+    ShipmentDelivered,
+    ShipmentHandedOver,
+    ShipmentPacked,
+    ShipmentPicked,
+    ShipmentPlanned,
+    ShipmentTrimmed,
+    ShipmentUndeliverable,
+    TrimShipment,
+    shipment_key,
+)
+from .model import STAGES, Content, Scan, Shipment
+
+SCANS_MAX = 200
+
+
+@define
+class LabelMissing(Refused):
+    """The carrier has not sold a label yet."""
+
+    shipment_id: str
+    carrier: str
+
+    @property
+    def message(self) -> str:
+        return f"shipment {self.shipment_id} has no label of {self.carrier} yet; do the order's due work (settle), or ask anew"
+
+
+@define
+class LabelNotNeeded(Refused):
+    """There is a label, or there is no carrier to sell one."""
+
+    shipment_id: str
+
+    @property
+    def message(self) -> str:
+        return f"shipment {self.shipment_id} has a label already, or no carrier"
+
+
+@define
+class OverPlanned(Refused):
+    """Parcels would hold more units than the order has reserved."""
+
+    order_id: str
+    line_id: str
+    planned: int
+    reserved: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"order {self.order_id}, line {self.line_id}: {self.planned} units would be planned into parcels, "
+            f"but only {self.reserved} are reserved"
+        )
+
+
+# Planning.
+
+
+def plan(command: PlanShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment_id = as_type(command.shipment_id, str)
+    if state is not None:
+        raise AlreadyExists("shipment", shipment_id)
+    for content in command.contents:
+        order = require(seen.get(Order, "order", content.order_id), "order", content.order_id)
+        if content.line_id not in order.lines:
+            raise NotFound("line", f"{content.order_id}/{content.line_id}")
+        if order.status in ("cancelled", "rejected", "expired", "closed"):
+            raise InvalidInput(f"order {order.order_id} is {order.status}; nothing of it can be shipped")
+    yield ShipmentPlanned(
+        shipment_id=shipment_id,
+        contents=command.contents,
+        carrier=command.carrier,
+        location=command.location,
+        ship_to=_address(command, shipment_id, seen),
+        consignment_id=command.consignment_id,
+    )
+
+
+def _address(command: PlanShipment, shipment_id: str, seen: Seen) -> Personal[Address] | None:
+    first = as_type(seen.get(Order, "order", command.contents[0].order_id), Order)
+    match command.ship_to:
+        case Address() as address:
+            return Personal(first.customer or f"order:{first.order_id}", f"shipment:{shipment_id}:ship_to:1", address)
+        case Personal() as personal:
+            return personal
+        case _:
+            return first.ship_to
+
+
+def check(command: CheckShipments, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    order = require(seen.get(Order, "order", command.order_id), "order", command.order_id)
+    for line_id, bucket, planned, standing in _planned(order, command.shipments, seen):
+        if bucket == "reserved" and planned > standing:
+            raise OverPlanned(order.order_id, line_id, planned, standing)
+    return ()
+
+
+def _planned(order: Order, shipments: Iterable[str], seen: Seen) -> Iterable[tuple[str, str, int, int]]:
+    """(line, bucket, units planned in parcels of that stage, units standing there)."""
+    planned = dict[tuple[str, str], int]()
+    for shipment_id in shipments:
+        shipment = seen.get(Shipment, "shipment", shipment_id)
+        bucket = STAGES.get(shipment.status) if shipment is not None else None
+        if shipment is None or bucket is None:
+            continue
+        for content in shipment.contents:
+            if content.order_id == order.order_id:
+                place = (content.line_id, bucket)
+                planned[place] = planned.get(place, 0) + content.quantity
+    for (line_id, bucket), n in planned.items():
+        yield line_id, bucket, n, order.lines[line_id].count(bucket)
+
+
+def trim(command: TrimShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    order = require(seen.get(Order, "order", command.order_id), "order", command.order_id)
+    stage = STAGES.get(shipment.status)
+    removed = list[Content]()
+    for line_id, bucket, planned, standing in _planned(order, command.shipments, seen):
+        here = shipment.of(order.order_id, line_id)
+        if bucket == stage and here and planned > standing:
+            removed.append(Content(order.order_id, line_id, min(here, planned - standing)))
+    if not removed:
+        return
+    trimmed = ShipmentTrimmed(removed=tuple(removed))
+    yield trimmed
+    if not evolve_trimmed(shipment, trimmed).contents:
+        yield ShipmentCancelled(contents=(), stage=shipment.status)
+        yield from _void(shipment)
+
+
+def rows_of_plan(command: PlanShipment) -> Iterable[Key]:
+    return {order_key(content.order_id) for content in command.contents}
+
+
+def rows_of_siblings(command: TrimShipment | CheckShipments) -> Iterable[Key]:
+    return [order_key(command.order_id), *map(shipment_key, command.shipments)]
+
+
+def rows_of_contents(command: Any, state: Shipment | None) -> Iterable[Key]:
+    """The orders whose units move with the parcel, and what else stands on them."""
+    if state is None:
+        return []
+    orders = state.orders
+    return [*map(order_key, orders), *(("reservation", order) for order in orders)]
+
+
+# In the house.
+
+
+def pick(command: PickShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, "shipment", command.shipment_id)
+    yield ShipmentPicked(walks=("pick",))
+
+
+def pack(command: PackShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    yield from _packed(shipment, ())
+    if shipment.carrier and shipment.label is None:
+        yield LabelAsked(number=shipment.labels + 1)
+
+
+def _packed(shipment: Shipment, then: tuple[str, ...]) -> Iterable[Event]:
+    """Walk to packed from wherever it stands; what is walked in one go moves the units once."""
+    if shipment.status == "planned":
+        yield ShipmentPicked(walks=())
+        yield ShipmentPacked(walks=() if then else ("pick", "pack"))
+    else:
+        yield ShipmentPacked(walks=() if then else ("pack",))
+
+
+def hand_over(command: HandOverShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    inside = shipment.status in STAGES
+    if inside and shipment.carrier and shipment.label is None:
+        raise LabelMissing(shipment.shipment_id, shipment.carrier)
+    if command.occurred_at is not None and command.occurred_at > at:
+        raise InvalidInput(f"occurred_at lies in the future ({command.occurred_at}); leave it out for now")
+    walks: tuple[str, ...] = ("hand_over",)
+    if shipment.status in ("planned", "picked"):
+        yield from _packed(shipment, walks)
+        walks = ("pick", "pack", "hand_over") if shipment.status == "planned" else ("pack", "hand_over")
+    yield ShipmentHandedOver(walks=walks, occurred_at=command.occurred_at or at)
+
+
+def cancel(command: CancelShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    yield ShipmentCancelled(contents=shipment.contents, stage=shipment.status)
+    yield from _void(shipment)
+
+
+def ask_label(command: AskLabel, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    if not shipment.carrier or shipment.label is not None or shipment.status != "packed":
+        raise LabelNotNeeded(shipment.shipment_id)
+    yield LabelAsked(number=shipment.labels + 1)
+
+
+def _void(shipment: Shipment) -> Iterable[Event]:
+    if shipment.label is not None:
+        yield LabelVoidAsked(label=shipment.label, number=shipment.labels + 1)
+
+
+# A carrier's news.
+
+
+def deliver(command: RecordDelivery, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    if shipment.status != "delivered":
+        yield ShipmentDelivered(occurred_at=command.occurred_at or at)
+
+
+def fail(command: RecordUndeliverable, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    if shipment.status != "undeliverable":
+        yield ShipmentUndeliverable(occurred_at=command.occurred_at or at, note=command.note)
+
+
+def scan(command: RecordScan, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    seen_scan = Scan(kind=command.kind, occurred_at=command.occurred_at or at, note=command.note)
+    if seen_scan not in shipment.scans and len(shipment.scans) < SCANS_MAX:
+        yield ScanRecorded(scan=seen_scan)
+
+
+def record_label(command: RecordLabel, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    if shipment.label == command.label:
+        return
+    yield LabelBought(label=command.label)
+    if shipment.status in ("cancelled", "closed") or shipment.label is not None:
+        # Bought while the parcel was given up, or twice: one of them is not needed.
+        yield LabelVoidAsked(label=shipment.label or command.label, number=shipment.labels + 1)
+
+
+def record_no_label(command: RecordNoLabel, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, "shipment", command.shipment_id)
+    yield LabelDeclined(code=command.code)
+
+
+def record_voided(command: RecordLabelVoided, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, "shipment", command.shipment_id)
+    yield LabelVoided(tracking_number=command.tracking_number, refused=command.refused)
+
+
+# Evolve.
+
+
+def evolve_planned(state: Shipment | None, event: ShipmentPlanned) -> Shipment:
+    return Shipment(
+        shipment_id=event.shipment_id,
+        status=event.status or "planned",
+        contents=event.contents,
+        carrier=event.carrier,
+        location=event.location,
+        ship_to=event.ship_to,
+        consignment_id=event.consignment_id,
+    )
+
+
+def evolve_trimmed(state: Shipment | None, event: ShipmentTrimmed) -> Shipment:
+    shipment = as_type(state, Shipment)
+    out = {(c.order_id, c.line_id): c.quantity for c in event.removed}
+    kept = (attrs.evolve(c, quantity=c.quantity - out.get((c.order_id, c.line_id), 0)) for c in shipment.contents)
+    return _changed(shipment, event, contents=tuple(c for c in kept if c.quantity))
+
+
+def evolve_handed_over(state: Shipment | None, event: ShipmentHandedOver) -> Shipment:
+    return _changed(as_type(state, Shipment), event, handed_over_at=event.occurred_at)
+
+
+def evolve_delivered(state: Shipment | None, event: ShipmentDelivered) -> Shipment:
+    return _changed(as_type(state, Shipment), event, delivered_at=event.occurred_at)
+
+
+def evolve_step(state: Shipment | None, event: Event) -> Shipment:
+    return _changed(as_type(state, Shipment), event)
+
+
+def evolve_label_asked(state: Shipment | None, event: LabelAsked) -> Shipment:
+    return _changed(as_type(state, Shipment), event, labels=event.number)
+
+
+def evolve_void_asked(state: Shipment | None, event: LabelVoidAsked) -> Shipment:
+    shipment = as_type(state, Shipment)
+    label = None if shipment.label == event.label else shipment.label
+    return _changed(shipment, event, labels=event.number, voided=shipment.voided + 1, label=label)
+
+
+def evolve_label(state: Shipment | None, event: LabelBought) -> Shipment:
+    return _changed(as_type(state, Shipment), event, label=event.label)
+
+
+def evolve_scanned(state: Shipment | None, event: ScanRecorded) -> Shipment:
+    shipment = as_type(state, Shipment)
+    return _changed(shipment, event, scans=(*shipment.scans, event.scan))
+
+
+def _changed(shipment: Shipment, event: Event, **changes: Any) -> Shipment:
+    return attrs.evolve(shipment, status=event.status or shipment.status, **changes)
+
+
+EVOLVE = {
+    ShipmentPlanned: evolve_planned,
+    ShipmentPicked: evolve_step,
+    ShipmentPacked: evolve_step,
+    ShipmentHandedOver: evolve_handed_over,
+    ShipmentDelivered: evolve_delivered,
+    ShipmentUndeliverable: evolve_step,
+    ShipmentCancelled: evolve_step,
+    ShipmentTrimmed: evolve_trimmed,
+    LabelAsked: evolve_label_asked,
+    LabelBought: evolve_label,
+    LabelDeclined: evolve_step,
+    LabelVoidAsked: evolve_void_asked,
+    LabelVoided: evolve_step,
+    ScanRecorded: evolve_scanned,
+}

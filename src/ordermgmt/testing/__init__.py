@@ -1,0 +1,8 @@
+"""What hosts test with: fakes to play against, and contracts to prove their adapters by.
+
+Importing this package needs neither pytest nor hypothesis.
+"""
+
+from .fakes import FakeCarrier, FakePayments, ProviderTimeout
+
+__all__ = ["FakeCarrier", "FakePayments", "ProviderTimeout"]
