@@ -74,9 +74,14 @@ def fork_inside_transaction(path):
     storage = SqliteStorage(path)
     with storage.transaction() as transaction:
         transaction.load([KEY])
+        # As if half of a commit were written: now there is a journal that the child could play back.
+        transaction._connection.execute("INSERT INTO idx (kind, name, value, id) VALUES ('stock', 'n', 'v', 'SKU')")
+        journal = Path(path + "-journal")
+        journaled = journal.exists()
         pid = os.fork()
         if pid:
             assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+            assert journal.exists() == journaled
             transaction.commit([written("SKU", kind="stock")])
         else:
             try:

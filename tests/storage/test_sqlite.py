@@ -179,6 +179,17 @@ def test_a_later_migration_goes_on_where_it_was_interrupted(path):
         assert raw.execute("SELECT count(*) FROM history").fetchone() == (1,)
 
 
+def test_a_migration_that_somebody_else_did_meanwhile_is_not_done_again(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+
+        def begin():
+            SqliteStorage(path).close()
+            raw.execute("BEGIN IMMEDIATE")
+
+        migrate(raw, begin, lambda: raw.execute("COMMIT"))
+        assert schema_version(raw) == MIGRATIONS[-1][0]
+
+
 def test_processes_that_open_a_new_file_at_once_make_one_store(path):
     running = [process("open_it", path, stdout=subprocess.PIPE) for _ in range(4)]
     installations = {one.communicate(timeout=60)[0] for one in running}
