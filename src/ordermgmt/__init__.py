@@ -1,5 +1,6 @@
 """The whole life of an order, inside your application."""
 
+from .engine.assembly import NamedPolicy
 from .engine.capability import Capability, Reaction, Rule, Seen, on, story
 from .engine.codec import Opaque
 from .engine.discrepancies import Discrepancy, ResolveDiscrepancy
@@ -18,7 +19,6 @@ from .engine.laters import Reminder
 from .engine.lifecycle import Arrow, InvalidLifecycle, Lifecycle
 from .engine.messages import Command, Disagreement, Effect, Event, Later, News, Personal
 from .engine.ports import Clock, Ids, ManualClock, ManualIds, SystemClock, SystemIds
-from .engine.assembly import NamedPolicy
 from .engine.working import Capabilities, NotThere, Report
 from .errors import (
     AlreadyExists,

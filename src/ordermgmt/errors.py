@@ -94,7 +94,9 @@ class NewerVersion(Refused):
 
     @property
     def message(self) -> str:
-        return f"{self.kind} {self.id!r} was stored as {self.stored}, which this release does not know; upgrade ordermgmt"
+        return (
+            f"{self.kind} {self.id!r} was stored as {self.stored}, which this release does not know; upgrade ordermgmt"
+        )
 
 
 @define

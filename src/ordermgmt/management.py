@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from attrs import field, frozen
 from pendulum import DateTime
@@ -205,7 +205,7 @@ class _Settings:
             )
 
     def _capability(self, state: type[Any]) -> Capability[Any]:
-        capability = self.assembly.by_state.get(state) if isinstance(state, type) else None
+        capability: Capability[Any] | None = self.assembly.by_state.get(state) if isinstance(state, type) else None
         if capability is None:
             known = ", ".join(sorted(cls.__name__ for cls in self.assembly.by_state))
             raise InvalidInput(f"{shorten(state)} is no kind of entity of this shop (there are: {known})")
@@ -247,7 +247,7 @@ def _settings(
         ids=ids or SystemIds(clock),
         items=items or AnyItem(),
         actor=check_text(actor, "actor"),
-        chance=chance or random.Random(),  # noqa: S311 - spreads retries; nothing secret hangs on it
+        chance=chance or random.Random(),
         deadline=deadline,
         lease=lease,
     )
@@ -320,7 +320,9 @@ class OrderManagement:
         state: State = self._handle([job])[0].unwrap()
         return state
 
-    def handle_many(self, commands: Iterable[Command[Any] | tuple[Command[Any], str]], *, by: str | None = None) -> list[Any]:
+    def handle_many(
+        self, commands: Iterable[Command[Any] | tuple[Command[Any], str]], *, by: str | None = None
+    ) -> list[Any]:
         """Decide commands in order, in one commit.  Answers a list: for each its entity, or the error it met.
 
         A refusal concerns its own command only.  A command may come with its id: ``(command, command_id)``.
@@ -423,7 +425,7 @@ class OrderManagement:
         """Close the store."""
         self._storage.close()
 
-    def __enter__(self) -> OrderManagement:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -619,7 +621,7 @@ class AsyncOrderManagement:
         """Close the store."""
         await self._store("close")
 
-    async def __aenter__(self) -> AsyncOrderManagement:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from attrs import field, frozen
 from pendulum import DateTime
 
 from ..errors import NotFound, Refused
+from .codec import Upcaster
 from .lifecycle import Lifecycle
 from .messages import Command, Effect, Event, Replies, check_id
 from .transaction import Key
@@ -76,6 +77,8 @@ class Seen:
 Decide = Callable[[Any, Any, Seen, DateTime], Iterable[Event]]
 Evolve = Callable[[Any, Any], Any]
 Keys = Callable[[Any], Iterable[Key]]
+Answers = Callable[[Any, Any], Iterable[Any]]
+"""(effect, outcome) → the news it is for the business."""
 Policy = Callable[[Command[Any], Any, Seen, DateTime], Refused | None]
 
 
@@ -124,16 +127,16 @@ class Capability(Generic[State]):
     evolve: Mapping[type[Event], Evolve]
     """How each event changes the state: (state or None, event) → state.  Total: it never refuses."""
     effects: tuple[type[Effect], ...] = ()
-    answers: Mapping[type[Effect], Callable[[Any, Any], Replies]] = field(factory=dict)
+    answers: Mapping[type[Effect], Answers] = field(factory=dict[type[Effect], Answers])
     """What an effect's outcome is told to the business as: (effect, outcome) → news."""
     reactions: tuple[Reaction, ...] = ()
-    indexes: Mapping[str, Callable[[State], str | None]] = field(factory=dict)
+    indexes: Mapping[str, Callable[[State], str | None]] = field(factory=dict[str, Callable[[Any], "str | None"]])
     """Declared search fields: pure functions of the state, as text; None is not indexed."""
     identify: Callable[[Any], str] = field(default=lambda key: check_id(key, "id"))
     """The id in the store for the key a caller uses: ``("mug", "main")`` → ``"main/mug"``."""
     refusals: tuple[type[Refused], ...] = ()
     """The refusals its rules make, so that a remembered one can be raised again."""
-    upcasters: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = field(factory=dict)
+    upcasters: Mapping[tuple[str, int], Upcaster] = field(factory=dict[tuple[str, int], Upcaster])
     """(stored type, its old version) → a function on plain dicts to the next version."""
     last: bool = False
     """True for rows that are locked after all others: hot ones, and effects."""
@@ -174,4 +177,4 @@ def story(*parts: Sequence[Reaction]) -> tuple[Reaction, ...]:
 
 def as_type(value: object, wanted: type[Wanted]) -> Wanted:
     """Tells the type checker what the engine knows."""
-    return cast(Wanted, value)
+    return cast("Wanted", value)

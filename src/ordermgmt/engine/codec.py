@@ -97,8 +97,12 @@ def fingerprint(message: Any) -> str:
 
 
 def _default_of(a: attrs.Attribute[Any]) -> Any:
-    default = a.default
-    return default.factory() if isinstance(default, attrs.Factory) and not default.takes_self else default  # type: ignore[arg-type]  # attrs types Factory as a function
+    default: Any = a.default
+    return default.factory() if isinstance(default, _FACTORY) and not default.takes_self else default
+
+
+# attrs types Factory as a function, though it is a class.
+_FACTORY: type[Any] = type(attrs.fields(attrs.make_class("_Probe", {"x": attrs.field(factory=list)})).x.default)
 
 
 class _Form:
@@ -124,6 +128,10 @@ class _Form:
             except TypeError as problem:
                 raise Misconfigured(f"{self.name} has no stored form: {problem}") from problem
         return self._decoder
+
+    def check_readable(self) -> None:
+        """Raises `Misconfigured` where what is written could not be read again."""
+        _ = self.decoder
 
 
 def _personal_parts(hint: Any) -> Iterable[Any]:
@@ -168,7 +176,7 @@ class Codec:
     def freeze(self, message: Any) -> Frozen:
         """The message as bytes that will not change any more."""
         form = self._forms[type(message)]
-        assert form.decoder is not None, "what is frozen must be readable again"
+        form.check_readable()
         return Frozen(form.name, form.v, msgspec.Raw(_encoder.encode(message)))
 
     def thaw(self, frozen_message: Frozen) -> Any:
@@ -210,8 +218,8 @@ class Codec:
     def with_status(self, event: Any, status: str) -> Any:
         """The same event, telling the status it led to."""
         # attrs.evolve goes through __init__ and costs four times as much; this runs for every event.
-        cls = type(event)
-        copy = cls.__new__(cls)
+        cls: type[Any] = type(event)
+        copy = object.__new__(cls)
         for name in self._forms[cls].names:
             object.__setattr__(copy, name, getattr(event, name))
         object.__setattr__(copy, "status", status)

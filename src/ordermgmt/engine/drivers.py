@@ -25,6 +25,7 @@ from .working import Call
 ATTEMPTS_MAX = 50
 """How often a batch is decided anew because others were faster, before `Conflict` reaches the caller."""
 
+
 def _wait(attempts: int, chance: random.Random) -> float:
     """How long to wait before the next attempt, in seconds: short, growing, and not in step with others."""
     return chance.uniform(0.0001, min(0.05, 0.001 * 2 ** min(attempts, 10)))
@@ -145,7 +146,7 @@ def call(one: Call) -> Any:
     try:
         ask = one.adapter.lookup if one.lookup else one.adapter.execute
         answer = ask(one.request, key=one.intent.key, deadline=one.deadline)
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - whatever an adapter raises, nobody knows whether it was executed
         return Unknown(_cause(problem))
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
@@ -164,11 +165,10 @@ async def call_async(one: Call) -> Any:
             return await ask(one.request, key=one.intent.key, deadline=one.deadline)
         answer = await asyncio.to_thread(ask, one.request, key=one.intent.key, deadline=one.deadline)
         return await answer if inspect.isawaitable(answer) else answer
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - whatever an adapter raises, nobody knows whether it was executed
         return Unknown(_cause(problem))
 
 
 def _cause(problem: Exception) -> str:
     """What went wrong, by its type alone: an exception's text may hold what must not be kept."""
     return type(problem).__name__
-

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
-from .capability import Capability, Rule, Seen, as_type, require
+from .capability import Capability, Evolve, Rule, Seen, as_type, require
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
@@ -293,7 +293,7 @@ class NotDue(Refused):
 
 def backoff(attempts: int, jitter: float) -> timedelta:
     """How long to wait after this many attempts: doubling, capped, in the upper half of the step."""
-    step = min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** min(attempts - 1, 20))
+    step = min(BACKOFF_MAX, BACKOFF_FIRST * int(2 ** min(attempts - 1, 20)))
     return step / 2 + (step / 2) * jitter
 
 
@@ -360,7 +360,7 @@ def _moved(state: Intent | None, event: Event, **changes: Any) -> Intent:
     return attrs.evolve(intent, status=event.status or intent.status, **changes)
 
 
-EVOLVE = {
+EVOLVE: Mapping[type[Event], Evolve] = {
     EffectPlanned: lambda state, e: attrs.evolve(e.intent, status=e.status or e.intent.status),
     EffectClaimed: lambda state, e: _moved(
         state,

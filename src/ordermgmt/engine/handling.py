@@ -12,13 +12,13 @@ before a row already taken, the attempt gives up and is started again with the u
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 import attrs
 from attrs import define, frozen
 from pendulum import DateTime
 
-from ..errors import CommandIdReused, NewerVersion, NotAllowed, NotFound, Refused, TooManyFollowUps
+from ..errors import CommandIdReused, Misconfigured, NewerVersion, NotAllowed, NotFound, Refused, TooManyFollowUps
 from .assembly import FOLLOW_UPS_MAX, ROUNDS_MAX, Assembly
 from .capability import Capability, Seen
 from .codec import Opaque, chain, fingerprint, from_builtins, from_json, to_builtins, to_json
@@ -74,7 +74,13 @@ class Entity:
     __slots__ = ("at", "capability", "key", "recorded", "row", "saved", "state", "version")
 
     def __init__(
-        self, capability: Capability[Any] | None, key: Key, row: Row | None, state: Any, version: int, at: DateTime | None
+        self,
+        capability: Capability[Any] | None,
+        key: Key,
+        row: Row | None,
+        state: Any,
+        version: int,
+        at: DateTime | None,
     ) -> None:
         self.capability = capability
         self.key = key
@@ -147,19 +153,21 @@ class Overlay:
         """The entity to change."""
         own = self._own.get(key)
         if own is None:
-            below = self._parent.get(key)
-            assert below is not None, f"{key} is not loaded"
-            own = self._own[key] = below.copy()
+            own = self._own[key] = _loaded(self._parent.get(key), key).copy()
         return own
 
     def add(self, entity: Entity) -> None:
         """An entity that comes to be."""
         self._own[entity.key] = entity
 
+    def take(self, entities: Mapping[Key, Entity]) -> None:
+        """Entities accepted from an overlay above."""
+        self._own.update(entities)
+
     def merge(self) -> None:
         """All of it is accepted."""
         if isinstance(self._parent, Overlay):
-            self._parent._own.update(self._own)
+            self._parent.take(self._own)
         else:
             self._parent.update(self._own)
 
@@ -200,9 +208,11 @@ class Deciding:
             return Result()
         except Refused as refusal:
             if job.command_id and not isinstance(refusal, NewerVersion):
-                self._remember(job, Decided(fingerprint(job.command), refusal=type(refusal).__name__, facts=_facts(refusal)))
+                self._remember(
+                    job, Decided(fingerprint(job.command), refusal=type(refusal).__name__, facts=_facts(refusal))
+                )
             return Result(error=refusal)
-        except Exception as error:  # a bug in one command reaches its caller only
+        except Exception as error:  # noqa: BLE001 - a bug in one command reaches its caller only
             return Result(error=error)
         overlay.merge()
         entity = self._entities[self._assembly.target(job.command)]
@@ -237,8 +247,8 @@ class Deciding:
         cls = self._assembly.refusals.get(record.refusal)
         if cls is None:
             return Refused(f"refused before: {record.refusal} {record.facts}")
-        hints = attrs.fields(attrs.resolve_types(cls))
-        return cls(**{a.name: from_builtins(record.facts[a.name], a.type) for a in hints})
+        hints = get_type_hints(cls)
+        return cls(**{a.name: from_builtins(record.facts[a.name], hints[a.name]) for a in _fields(cls)})
 
     # Deciding.
 
@@ -263,9 +273,9 @@ class Deciding:
                 for reply in self._decide(command, overlay, telling):
                     (following if isinstance(reply, News) else plain).append(reply)
             wave = following
-        self._try(trials, root, overlay, telling)
+        self._try(trials, overlay, telling)
 
-    def _try(self, trials: Iterable[Command[Any]], root: Command[Any], overlay: Overlay, telling: _Telling) -> None:
+    def _try(self, trials: Iterable[Command[Any]], overlay: Overlay, telling: _Telling) -> None:
         """The follow-ups of news, each on an overlay of its own: accepted, or a discrepancy in its place."""
         needs_more = False
         for command in trials:
@@ -303,8 +313,7 @@ class Deciding:
         """One command: its events, recorded and folded in; answers what follows at once."""
         capability, rule = self._assembly.rule_for(command)
         key = (capability.kind, rule.target(command))
-        entity = overlay.get(key)
-        assert entity is not None
+        entity = _loaded(overlay.get(key), key)
         _refuse_newer(entity)
         at = self._now if entity.at is None or entity.at < self._now else entity.at
         lifecycle = capability.lifecycle
@@ -337,8 +346,7 @@ class Deciding:
         telling: _Telling,
     ) -> tuple[Any, Event]:
         """Fold one event in.  It tells the status it led to, so that folding asks no chart."""
-        capability = entity.capability
-        assert capability is not None
+        capability = self._assembly.by_kind[entity.key[0]]
         lifecycle = capability.lifecycle
         if lifecycle is not None:
             arrow = event.arrow()
@@ -358,7 +366,10 @@ class Deciding:
         entity.state = capability.evolve[type(event)](entity.state, event)
         entity.version += 1
         entity.at = at
-        entity.recorded = (*entity.recorded, Recorded(event, at, telling.actor, type(command).__name__, telling.command_id))
+        entity.recorded = (
+            *entity.recorded,
+            Recorded(event, at, telling.actor, type(command).__name__, telling.command_id),
+        )
         return entity.state, event
 
     def _sort(
@@ -381,11 +392,9 @@ class Deciding:
             elif isinstance(reply, Disagreement):
                 self._disagree(entity.key, type(command).__name__, reply.reason, overlay, telling)
             else:
-                self._plan(reply, entity, at, command, overlay, telling)
+                self._plan(reply, at, command, overlay, telling)
 
-    def _plan(
-        self, effect: Effect, entity: Entity, at: DateTime, command: Command[Any], overlay: Overlay, telling: _Telling
-    ) -> None:
+    def _plan(self, effect: Effect, at: DateTime, command: Command[Any], overlay: Overlay, telling: _Telling) -> None:
         family, name = effect.port
         if name not in self._assembly.ports.get(family, {}):
             raise NotFound(family.rstrip("s"), name)
@@ -437,7 +446,9 @@ class Deciding:
 
     def writes(self) -> tuple[Write, ...]:
         """Everything that changed, in lock order."""
-        changed = [e for e in self._entities.values() if e.recorded or (e.capability is None and e.state is not e.saved)]
+        changed = [
+            e for e in self._entities.values() if e.recorded or (e.capability is None and e.state is not e.saved)
+        ]
         changed.sort(key=lambda entity: self._assembly.lock_order(entity.key))
         return tuple(self._write(entity) for entity in changed)
 
@@ -458,7 +469,7 @@ class Deciding:
             for value in codec.personal(told.event):
                 if value.value is not None:
                     personal.append(PersonalValue(value.ref, value.subject, to_json(value.value)))
-        index, unindex = _index_changes(entity)
+        index, unindex = _index_changes(entity, entity.capability)
         row = Row(entity.key, entity.version, codec.encode(entity.state), head, at)
         return Write(row, expected, tuple(entries), index, unindex, tuple(personal))
 
@@ -471,10 +482,8 @@ def _status_of(entity: Entity, lifecycle: Lifecycle) -> str:
     return lifecycle.current(stored) or stored
 
 
-def _index_changes(entity: Entity) -> tuple[dict[str, str], dict[str, str]]:
+def _index_changes(entity: Entity, capability: Capability[Any]) -> tuple[dict[str, str], dict[str, str]]:
     """What the declared indexes gain and lose."""
-    capability = entity.capability
-    assert capability is not None
     gained, lost = dict[str, str](), dict[str, str]()
     for name, of in capability.indexes.items():
         old = of(entity.saved) if entity.saved is not None else None
@@ -488,10 +497,16 @@ def _index_changes(entity: Entity) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _state_of(overlay: Overlay, key: Key) -> Any:
-    entity = overlay.get(key)
-    assert entity is not None, f"{key} is looked at in a decision but not declared in its rule's keys or reads"
+    entity = _loaded(overlay.get(key), key)
     _refuse_newer(entity)
     return entity.state
+
+
+def _loaded(entity: Entity | None, key: Key) -> Entity:
+    """The entity, which must be there; otherwise a rule forgot to declare it."""
+    if entity is None:
+        raise Misconfigured(f"{key[0]} {key[1]} is looked at but not declared in the rule's keys or reads")
+    return entity
 
 
 def _refuse_newer(entity: Entity) -> None:
@@ -500,6 +515,10 @@ def _refuse_newer(entity: Entity) -> None:
 
 
 def _facts(refusal: Refused) -> dict[str, Any]:
-    return {a.name: to_builtins(getattr(refusal, a.name)) for a in attrs.fields(type(refusal))} if attrs.has(type(refusal)) else {}
+    """A refusal's fields, to be remembered."""
+    return {a.name: to_builtins(getattr(refusal, a.name)) for a in _fields(type(refusal))}
 
 
+def _fields(cls: Any) -> tuple[attrs.Attribute[Any], ...]:
+    """The attrs fields of a class that may have none."""
+    return tuple(attrs.fields(cls)) if attrs.has(cls) else ()

@@ -5,8 +5,8 @@ Text of one width compares like the instants themselves, so stores need no date 
 
 from __future__ import annotations
 
+from datetime import UTC as FIXED_UTC
 from datetime import datetime, timedelta
-from datetime import timezone as fixed_zone
 
 from pendulum import UTC, DateTime
 
@@ -30,7 +30,7 @@ def from_text(text: str) -> DateTime:
 def in_utc(at: datetime) -> DateTime:
     """The same instant as a pendulum `DateTime` in UTC."""
     if at.utcoffset() != timedelta(0):
-        at = at.astimezone(fixed_zone.utc)
+        at = at.astimezone(FIXED_UTC)
     return DateTime(at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond, tzinfo=UTC)
 
 

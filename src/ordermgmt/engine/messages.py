@@ -1,7 +1,7 @@
 """What is said inside an order system: commands ask, events tell, effects reach outside, laters wait.
 
-    command ──▶ decide ──▶ events ──▶ evolve ──▶ new state
-                             └──▶ reactions: commands, effects, later commands
+command ──▶ decide ──▶ events ──▶ evolve ──▶ new state
+                         └──▶ reactions: commands, effects, later commands
 """
 
 from __future__ import annotations
@@ -172,17 +172,17 @@ def shorten(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def checked_id(_instance: object, attribute: Any, value: object) -> None:
+def checked_id(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: see `check_id`."""
     check_id(value, attribute.name)
 
 
-def checked_text(_instance: object, attribute: Any, value: object) -> None:
+def checked_text(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: see `check_text`."""
     check_text(value, attribute.name)
 
 
-def checked_note(_instance: object, attribute: Any, value: object) -> None:
+def checked_note(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: text that may be empty."""
     check_text(value, attribute.name, empty=True)
 

@@ -118,7 +118,8 @@ class Transaction(Protocol):
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Save it all, durably, or nothing.  Raises `Conflict` naming every row that is not at its
-        expected version.  Nothing may follow in this transaction."""
+        expected version.  Nothing may follow in this transaction.
+        """
         ...
 
 

@@ -160,9 +160,7 @@ def due_work(
             return report
 
 
-def _laters(
-    assembly: Assembly, now: DateTime, group: str | None, report: Report
-) -> Generator[WorkRequest, Any, bool]:
+def _laters(assembly: Assembly, now: DateTime, group: str | None, report: Report) -> Generator[WorkRequest, Any, bool]:
     found: Sequence[Found] = yield Look(_due("later", now, group, BATCH, None))
     reminders = [assembly.codec.decode(one.row.doc) for one in found]
     commands = list[Command[Any]]()
@@ -255,7 +253,7 @@ def _send_and_settle(
     if again:
         resent: Sequence[Any] = yield Calls(
             tuple(
-                Call(calls[n].intent, calls[n].request, calls[n].adapter, False, deadline)
+                Call(calls[n].intent, calls[n].request, calls[n].adapter, lookup=False, deadline=deadline)
                 for n in again
                 if _may_resend(assembly, asked[n].intent, now)
             )
@@ -323,7 +321,9 @@ def _plan(assembly: Assembly, intent: Intent, now: DateTime) -> _Plan:
         return _Plan(intent, "lookup", request=request)
     if _may_resend(assembly, intent, now):
         return _Plan(intent, "execute", request=request)
-    return _Plan(intent, "park", "nobody knows whether it was executed, and the provider can neither be asked nor told twice")
+    return _Plan(
+        intent, "park", "nobody knows whether it was executed, and the provider can neither be asked nor told twice"
+    )
 
 
 def _may_resend(assembly: Assembly, intent: Intent, now: DateTime) -> bool:
@@ -348,4 +348,4 @@ def news_of(assembly: Assembly, request: Effect, outcome: Outcome) -> tuple[News
     """What an outcome means for the business, in the words of the capability that wanted the effect."""
     capability = assembly.effects.get(type(request))
     told = capability.answers.get(type(request)) if capability is not None else None
-    return tuple(told(request, outcome)) if told is not None else ()  # type: ignore[arg-type]  # answers speak news
+    return tuple(told(request, outcome)) if told is not None else ()

@@ -187,9 +187,13 @@ class PlaceOrder(Command[Order]):
         currency = self.lines[0].unit_price.currency
         for line in self.lines:
             if line.unit_price.currency != currency:
-                raise CurrencyMismatch(f"an order has one currency; its lines are in {currency} and {line.unit_price.currency}")
+                raise CurrencyMismatch(
+                    f"an order has one currency; its lines are in {currency} and {line.unit_price.currency}"
+                )
         if self.shipping is not None and self.shipping.currency != currency:
-            raise CurrencyMismatch(f"an order has one currency; its lines are in {currency}, shipping in {self.shipping.currency}")
+            raise CurrencyMismatch(
+                f"an order has one currency; its lines are in {currency}, shipping in {self.shipping.currency}"
+            )
         ids = line_ids(self.lines)
         if len(set(ids)) != len(ids):
             raise InvalidInput("two lines have the same line_id; give each its own, or none")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, require
 from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
@@ -62,7 +62,22 @@ from .model import (
 )
 
 WALKED_HERE = frozenset(
-    ("reserve release pick unpick pack unpack hand_over perform deliver correct fail reship give_up cancel").split()
+    [
+        "reserve",
+        "release",
+        "pick",
+        "unpick",
+        "pack",
+        "unpack",
+        "hand_over",
+        "perform",
+        "deliver",
+        "correct",
+        "fail",
+        "reship",
+        "give_up",
+        "cancel",
+    ]
 )
 """The arrows that have their consequences for stock and money drawn in this release."""
 
@@ -537,7 +552,7 @@ def _changed(order: Order, event: Event, **changes: Any) -> Order:
     return attrs.evolve(order, status=event.status or order.status, **changes)
 
 
-EVOLVE = {
+EVOLVE: Mapping[type[Event], Evolve] = {
     OrderPlaced: evolve_placed,
     OrderConfirmed: evolve_header,
     OrderCancelled: evolve_header,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from ..engine.capability import on, story
+from ..engine.capability import Answers, on, story
 from ..engine.effects import CancelEffect, Declined, Outcome, Succeeded
-from ..engine.messages import Disagreement, News, Replies
+from ..engine.messages import Disagreement, Effect, News, Replies
 from ..money import Money
 from .messages import (
     RECORDS,
@@ -85,7 +85,9 @@ def tell_of_impossible_fact(event: FactNotCounted, payment: Payment) -> Replies:
 
 def tell_of_declined_follow_up(event: AskDeclined, payment: Payment) -> Replies:
     if event.verb != "authorise":
-        yield Disagreement(f"the provider declined to {event.verb} {event.minor} minor units ({event.code or 'no reason'})")
+        yield Disagreement(
+            f"the provider declined to {event.verb} {event.minor} minor units ({event.code or 'no reason'})"
+        )
 
 
 REACTIONS = story(
@@ -128,4 +130,4 @@ def answered(effect: PaymentEffect, outcome: Outcome) -> Iterable[News[Payment]]
             return
 
 
-ANSWERS = {Authorise: answered, Capture: answered, Void: answered}
+ANSWERS: Mapping[type[Effect], Answers] = {Authorise: answered, Capture: answered, Void: answered}

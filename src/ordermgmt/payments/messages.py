@@ -20,7 +20,7 @@ def _luhn(digits: str) -> bool:
     return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
 
 
-def checked_token(_instance: object, attribute: Any, value: object) -> None:
+def checked_token(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: a provider's token, never a card number (PCI DSS 3.3: we must not hold one)."""
     checked_text(_instance, attribute, value)
     digits = "".join(c for c in str(value) if c not in " -")
@@ -28,7 +28,7 @@ def checked_token(_instance: object, attribute: Any, value: object) -> None:
         raise InvalidInput(f"{attribute.name} looks like a card number; pass the token your provider gave for it")
 
 
-def checked_positive(_instance: object, attribute: Any, value: object) -> None:
+def checked_positive(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: an amount above zero."""
     if not isinstance(value, Money):
         raise InvalidInput(f"{attribute.name} must be Money (got {type(value).__name__})")

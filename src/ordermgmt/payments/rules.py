@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, require
 from ..engine.effects import Intent
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, Refused
@@ -101,9 +102,7 @@ def request(command: RequestPayment, state: Payment | None, seen: Seen, at: Date
     )
 
 
-def note_paid_elsewhere(
-    command: NotePaidElsewhere, state: Payment | None, seen: Seen, at: DateTime
-) -> Iterable[Event]:
+def note_paid_elsewhere(command: NotePaidElsewhere, state: Payment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     if state is not None:
         raise AlreadyExists("payment", command.payment_id)
     requested = PaymentRequested(
@@ -224,7 +223,7 @@ def _arrow(status: str, becomes: str) -> str | None:
 # Evolve.
 
 
-def _with(payment: Payment, event: Event, facts: dict[str, Fact], asks: dict[str, Ask], **changes: object) -> Payment:
+def _with(payment: Payment, event: Event, facts: dict[str, Fact], asks: dict[str, Ask], **changes: Any) -> Payment:
     return attrs.evolve(
         payment,
         status=event.status or payment.status,
@@ -287,7 +286,7 @@ def _without(asks: dict[str, Ask], ask: int) -> dict[str, Ask]:
     return {n: a for n, a in asks.items() if n != str(ask)}
 
 
-EVOLVE = {
+EVOLVE: Mapping[type[Event], Evolve] = {
     PaymentRequested: evolve_requested,
     CaptureAsked: lambda state, event: _asked("capture", "", state, event),
     VoidAsked: lambda state, event: _asked("void", "", state, event),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..engine.capability import on, story
+from ..engine.capability import Answers, on, story
 from ..engine.effects import Declined, Outcome, Pending, Succeeded
-from ..engine.messages import Disagreement, News, Replies
+from ..engine.messages import Disagreement, Effect, News, Replies
 from ..money import Money
 from ..orders.messages import MoneyAsked
 from ..orders.model import Order
@@ -82,4 +82,4 @@ def answered(effect: SendRefund, outcome: Outcome) -> Iterable[News[Any]]:
             return
 
 
-ANSWERS = {SendRefund: answered}
+ANSWERS: Mapping[type[Effect], Answers] = {SendRefund: answered}

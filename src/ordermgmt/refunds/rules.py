@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, require
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, NotFound, Refused
 from ..money import Money
@@ -118,7 +118,7 @@ def _changed(refund: Refund, event: Event, **changes: Any) -> Refund:
     return attrs.evolve(refund, status=event.status or refund.status, **changes)
 
 
-EVOLVE = {
+EVOLVE: Mapping[type[Event], Evolve] = {
     RefundRequested: evolve_requested,
     RefundApproved: evolve_step,
     RefundSent: evolve_step,

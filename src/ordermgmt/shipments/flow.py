@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from ..engine.capability import on, story
+from ..engine.capability import Answers, on, story
 from ..engine.effects import Declined, Outcome, Pending, Succeeded
-from ..engine.messages import Disagreement, News, Replies
+from ..engine.messages import Disagreement, Effect, News, Replies
 from ..orders.messages import Move, MoveUnits, NoteShipment, OrderConfirmed, ShipmentNoted, UnitsMoved
 from ..orders.model import Order
 from .messages import (
@@ -201,4 +201,4 @@ def track_answered(effect: Track, outcome: Outcome) -> Iterable[News[Shipment]]:
             yield RecordScan(shipment_id=effect.shipment_id, occurred_at=one.occurred_at, note=one.note)
 
 
-ANSWERS = {BuyLabel: label_answered, VoidLabel: void_answered, Track: track_answered}
+ANSWERS: Mapping[type[Effect], Answers] = {BuyLabel: label_answered, VoidLabel: void_answered, Track: track_answered}

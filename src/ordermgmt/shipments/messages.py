@@ -11,7 +11,18 @@ from attrs.validators import in_, instance_of, optional
 from pendulum import DateTime
 
 from ..engine.instants import check_instant
-from ..engine.messages import PERSONAL, Command, Effect, Event, Key, News, Personal, checked_id, checked_note, checked_text
+from ..engine.messages import (
+    PERSONAL,
+    Command,
+    Effect,
+    Event,
+    Key,
+    News,
+    Personal,
+    checked_id,
+    checked_note,
+    checked_text,
+)
 from ..errors import InvalidInput
 from ..money import check_quantity
 from ..orders.model import LINES_MAX, Address
@@ -26,10 +37,14 @@ def shipment_key(shipment_id: str) -> Key:
 def _contents(contents: Iterable[Any]) -> tuple[Content, ...]:
     if isinstance(contents, str) or not isinstance(contents, Iterable):
         raise InvalidInput("contents must be a list of Content(order_id, line_id, quantity)")
-    several = tuple(c if isinstance(c, Content) else Content(*c) if isinstance(c, tuple) and len(c) == 3 else c for c in contents)
+    several = tuple(
+        c if isinstance(c, Content) else Content(*c) if isinstance(c, tuple) and len(c) == 3 else c for c in contents
+    )
     for content in several:
         if not isinstance(content, Content):
-            raise InvalidInput(f"contents must hold Content(order_id, line_id, quantity) (got {type(content).__name__})")
+            raise InvalidInput(
+                f"contents must hold Content(order_id, line_id, quantity) (got {type(content).__name__})"
+            )
         check_quantity(content.quantity)
     if not several:
         raise InvalidInput("a parcel needs contents")

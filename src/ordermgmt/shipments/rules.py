@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, require
 from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..orders.messages import order_key
@@ -337,7 +337,7 @@ def _changed(shipment: Shipment, event: Event, **changes: Any) -> Shipment:
     return attrs.evolve(shipment, status=event.status or shipment.status, **changes)
 
 
-EVOLVE = {
+EVOLVE: Mapping[type[Event], Evolve] = {
     ShipmentPlanned: evolve_planned,
     ShipmentPicked: evolve_step,
     ShipmentPacked: evolve_step,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Seen, as_type, require
-from ..engine.messages import Event, Key
+from ..engine.capability import Decide, Evolve, Seen, as_type, require
+from ..engine.messages import Command, Event, Key
 from ..errors import Refused
 from .messages import (
     CommitReservation,
@@ -223,7 +223,7 @@ set_aside = _taking(StockSetAside, "reserved", lambda stock: stock.reserved)
 put_away = _taking(StockPutAway, "held", lambda stock: stock.held)
 issue = _taking(StockIssued, "reserved", lambda stock: stock.reserved)
 
-STOCK_DECIDE = {
+STOCK_DECIDE: Mapping[type[Command[Any]], Decide] = {
     ReceiveStock: receive,
     ReserveStock: reserve,
     ReleaseStock: release,
@@ -231,7 +231,7 @@ STOCK_DECIDE = {
     PutAwayStock: put_away,
     IssueStock: issue,
 }
-STOCK_EVOLVE = {
+STOCK_EVOLVE: Mapping[type[Event], Evolve] = {
     StockReceived: _moved(on_hand=1),
     StockReserved: _moved(reserved=1),
     StockReleased: _moved(reserved=-1),
@@ -239,7 +239,7 @@ STOCK_EVOLVE = {
     StockPutAway: _moved(held=-1),
     StockIssued: _moved(on_hand=-1, reserved=-1),
 }
-RESERVATION_EVOLVE = {
+RESERVATION_EVOLVE: Mapping[type[Event], Evolve] = {
     ReservationCommitted: evolve_committed,
     ReservationReduced: evolve_reduced,
     ReservationReleased: evolve_ended,

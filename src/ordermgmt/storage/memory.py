@@ -27,7 +27,6 @@ class MemoryStorage:
 
     volatile = True
     exclusive = True
-    exclusive = True
 
     def __init__(self, *, busy_timeout: float = 30.0) -> None:
         self._busy_timeout = busy_timeout

@@ -37,7 +37,6 @@ class SqliteStorage:
 
     volatile = False
     exclusive = True
-    exclusive = True
 
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 30.0) -> None:
         """Open the file, make it if there is none, and bring its tables up to date.
