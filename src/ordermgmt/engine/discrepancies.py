@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import attrs
 from attrs import field, frozen
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
-from .capability import Capability, Rule, Seen, as_type, require
+from .capability import Capability, Rule, Seen, as_type, changed, require
 from .lifecycle import Lifecycle
 from .messages import Command, Event, checked_note
 
@@ -78,7 +77,7 @@ def _resolve(command: ResolveDiscrepancy, state: Discrepancy | None, seen: Seen,
 
 
 def _resolved(state: Discrepancy | None, event: DiscrepancyResolved) -> Discrepancy:
-    return attrs.evolve(as_type(state, Discrepancy), status=event.status or "resolved", note=event.note)
+    return changed(as_type(state, Discrepancy), status=event.status or "resolved", note=event.note)
 
 
 def _by_id(command: Any) -> str:

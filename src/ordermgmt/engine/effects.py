@@ -8,8 +8,6 @@ An intent is committed before its adapter is called, and so is the mark that it 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -21,7 +19,7 @@ from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
-from .capability import Capability, Evolve, Rule, Seen, as_type, require
+from .capability import Capability, Evolve, Rule, Seen, as_type, changed, require
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
@@ -357,11 +355,11 @@ def _cancel(command: CancelEffect, state: Intent | None, seen: Seen, at: DateTim
 
 def _moved(state: Intent | None, event: Event, **changes: Any) -> Intent:
     intent = as_type(state, Intent)
-    return attrs.evolve(intent, status=event.status or intent.status, **changes)
+    return changed(intent, status=event.status or intent.status, **changes)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {
-    EffectPlanned: lambda state, e: attrs.evolve(e.intent, status=e.status or e.intent.status),
+    EffectPlanned: lambda state, e: changed(e.intent, status=e.status or e.intent.status),
     EffectClaimed: lambda state, e: _moved(
         state,
         e,
@@ -413,8 +411,7 @@ EFFECTS = Capability(
 
 
 def idempotency_key(secret: bytes, effect_id: str, kind: str, generation: int = 1) -> str:
-    """A key the provider remembers us by: 52 characters a–z, 2–7, that tell nothing to others."""
+    """A key the provider remembers us by: 52 characters 0–9 a–f, that tell nothing to others."""
     # The same decision makes the same key, so that a decision repeated after a restored backup collides
     # at the provider instead of being executed twice.
-    digest = hmac.new(secret, f"om1|{effect_id}|{kind}|{generation}".encode(), hashlib.sha256).digest()
-    return base64.b32encode(digest).decode().lower().rstrip("=")[:52]
+    return hmac.digest(secret, f"om1|{effect_id}|{kind}|{generation}".encode(), "sha256").hex()[:52]

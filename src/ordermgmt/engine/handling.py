@@ -484,15 +484,10 @@ def _status_of(entity: Entity, lifecycle: Lifecycle) -> str:
 
 def _index_changes(entity: Entity, capability: Capability[Any]) -> tuple[dict[str, str], dict[str, str]]:
     """What the declared indexes gain and lose."""
-    gained, lost = dict[str, str](), dict[str, str]()
-    for name, of in capability.indexes.items():
-        old = of(entity.saved) if entity.saved is not None else None
-        new = of(entity.state)
-        if old != new:
-            if old is not None:
-                lost[name] = old
-            if new is not None:
-                gained[name] = new
+    old = capability.index(entity.saved) if entity.saved is not None else {}
+    new = capability.index(entity.state)
+    gained = {name: value for name, value in new.items() if value is not None and old.get(name) != value}
+    lost = {name: value for name, value in old.items() if value is not None and new.get(name) != value}
     return gained, lost
 
 

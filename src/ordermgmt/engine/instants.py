@@ -16,9 +16,12 @@ EARLIEST = "0001-01-01T00:00:00.000000Z"
 LATEST = "9999-12-31T23:59:59.999999Z"
 
 
-def to_text(at: datetime) -> str:
-    """RFC 3339, UTC, always six decimals: ``2026-01-31T09:30:00.000000Z``."""
-    return f"{datetime.isoformat(at, timespec='microseconds')[:26]}Z"
+def to_text(at: DateTime) -> str:
+    """RFC 3339, always six decimals: ``2026-01-31T09:30:00.000000Z``.  The instant must be in UTC, as all of ours are."""
+    # isoformat asks the time zone, which is Python code here and costs more than all the rest.
+    return (
+        f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.microsecond:06d}Z"
+    )
 
 
 def from_text(text: str) -> DateTime:

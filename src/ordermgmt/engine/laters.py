@@ -11,7 +11,7 @@ from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
-from .capability import Capability, Rule, Seen, as_type, require
+from .capability import Capability, Rule, Seen, as_type, changed, require
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
@@ -131,7 +131,7 @@ def _follow(command: RunLater, events: tuple[Event, ...]) -> Replies:
 
 def _moved(state: Reminder | None, event: Event) -> Reminder:
     reminder = as_type(state, Reminder)
-    return attrs.evolve(reminder, status=event.status or reminder.status)
+    return changed(reminder, status=event.status or reminder.status)
 
 
 def _by_name(command: Any) -> str:

@@ -23,7 +23,7 @@ from .messages import (
     PlaceOrder,
     RejectOrder,
 )
-from .model import Order
+from .model import Order, indexed
 from .rules import (
     EVOLVE,
     AlreadyShipped,
@@ -91,6 +91,7 @@ orders = Capability(
         "customer": lambda order: order.customer or None,
         "reference": lambda order: order.reference or None,
     },
+    index_all=indexed,
     refusals=(UnknownSku, PaymentMismatch, AlreadyShipped, NotEnoughUnits, NotComplete, OverDue),
 )
 

@@ -20,6 +20,7 @@ LINES_MAX = 10_000
 
 GONE_OUT = ("shipped", "delivered", "returning", "returned", "undeliverable")
 """Buckets of units that have left the house."""
+RESTING = frozenset(("delivered", "returned", "cancelled"))
 ARRIVED = ("delivered", "returning", "returned")
 IN_THE_HOUSE = ("open", "backordered", "reserved", "picked", "packed")
 """Buckets from which units can be cancelled, in the order they are."""
@@ -58,7 +59,8 @@ class OrderLine:
 
     def count(self, *buckets: str) -> int:
         """How many units stand in these buckets."""
-        return sum(self.units.get(bucket, 0) for bucket in buckets)
+        units = self.units
+        return sum([units.get(bucket, 0) for bucket in buckets])
 
 
 @frozen(kw_only=True)
@@ -136,7 +138,8 @@ class Order:
     @property
     def money(self) -> Amounts:
         """The sum over the payments."""
-        return sum((tally.amounts for tally in self.payments.values()), Amounts())
+        tallies = [tally.amounts for tally in self.payments.values()]
+        return tallies[0] if len(tallies) == 1 else sum(tallies, Amounts())
 
     @property
     def total(self) -> Money:
@@ -181,14 +184,13 @@ class Order:
     @property
     def totals(self) -> dict[str, int]:
         """Units per bucket over all lines."""
-        return {bucket: n for bucket in BUCKETS if (n := self.count(bucket))}
+        totals = reckon(self).totals
+        return {bucket: totals[bucket] for bucket in BUCKETS if bucket in totals}
 
     @property
     def complete(self) -> bool:
         """Confirmed, every unit delivered, returned or cancelled, paid exactly, and nothing in flight."""
-        resting = self.count("delivered", "returned", "cancelled") == self.count(*BUCKETS)
-        money = self.money
-        return self.status == "confirmed" and resting and money.paid == due(self) and not money.pending
+        return is_complete(self, reckon(self))
 
     @property
     def exception(self) -> bool:
@@ -236,7 +238,7 @@ def _put(units: dict[str, int], bucket: str, n: int) -> None:
 
 def given_back(line: OrderLine) -> int:
     """What units of this line that are not wanted any more have given back: the first shares of the line."""
-    return cumulative(line.minor, line.count("cancelled"), line.quantity)
+    return _share_of(line, line.units.get("cancelled", 0))
 
 
 def earned_by(line: OrderLine) -> int:
@@ -245,31 +247,65 @@ def earned_by(line: OrderLine) -> int:
     Units given back take shares from the front and units handed over from the back.  So they never take the
     same one, and together they make the whole line.
     """
-    out = line.count(*GONE_OUT)
-    return line.minor - cumulative(line.minor, line.quantity - out, line.quantity)
+    return line.minor - _share_of(line, line.quantity - line.count(*GONE_OUT))
+
+
+def _share_of(line: OrderLine, first: int) -> int:
+    """What the first units of a line come to together."""
+    if not first:
+        return 0
+    return line.minor if first == line.quantity else cumulative(line.minor, first, line.quantity)
+
+
+@frozen
+class Reckoning:
+    """What an order's lines come to, reckoned in one pass."""
+
+    totals: dict[str, int]
+    """Bucket → units over all lines; empty buckets are absent."""
+    owed: int
+    """See `due`."""
+    earned: int
+    """See `earned`."""
+
+
+def reckon(order: Order) -> Reckoning:
+    """Units and money of all lines.  Everything derived from an order starts here."""
+    totals = dict[str, int]()
+    standing = out = wanted = 0
+    for line in order.lines.values():
+        units = line.units
+        if len(units) == 1 and line.quantity in units.values():  # all units in one bucket, as they mostly are
+            (bucket,) = units
+            totals[bucket] = totals.get(bucket, 0) + line.quantity
+            if bucket != "cancelled":
+                wanted += 1
+                standing += line.minor
+                if bucket in GONE_OUT:
+                    out += line.minor
+            continue
+        for bucket, n in units.items():
+            totals[bucket] = totals.get(bucket, 0) + n
+        wanted += 1
+        standing += line.minor - given_back(line)
+        out += earned_by(line)
+    charges = sum(charge.minor for charge in order.charges) if wanted else 0
+    owed = standing + charges - order.credits
+    gone = any(bucket in totals for bucket in GONE_OUT)
+    return Reckoning(totals, owed, min(out + charges, max(owed, 0)) if gone else 0)
 
 
 def due(order: Order) -> int:
-    """What the customer owes: shares of units not cancelled, plus charges standing, less credits (minor units).
+    """What the customer owes: shares of units not cancelled, plus charges, less credits granted (minor units).
 
-    An order of which nothing is left owes no charges either, unless some of it had been handed over.
+    Charges fall away with the last unit.
     """
-    lines = sum(line.minor - given_back(line) for line in order.lines.values())
-    charges = sum(charge.minor for charge in order.charges) if charges_stand(order) else 0
-    return lines + charges - order.credits
-
-
-def charges_stand(order: Order) -> bool:
-    """Charges fall away with the last unit."""
-    return not order.lines or any(line.count("cancelled") < line.quantity for line in order.lines.values())
+    return reckon(order).owed
 
 
 def earned(order: Order) -> int:
     """What may be collected by now: shares of units handed over, with the charges from the first one on."""
-    lines = sum(earned_by(line) for line in order.lines.values())
-    out = any(line.count(*GONE_OUT) for line in order.lines.values())
-    charges = sum(charge.minor for charge in order.charges) if out else 0
-    return min(lines + charges, max(due(order), 0))
+    return reckon(order).earned
 
 
 @frozen
@@ -281,13 +317,16 @@ class Asking:
     minor: int = 0
 
 
-def balance(order: Order) -> tuple[Asking, ...]:
+def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ...]:
     """What must be asked so that the money follows the goods.  Pure, and silent once everything is asked.
 
     Asked amounts are pending in the tally from the same commit on, so the same wish is never uttered twice.
     What a provider declined is not asked again by itself.
     """
-    owed = due(order)
+    if not order.payments:
+        return ()
+    reckoned = reckoned or reckon(order)
+    owed = reckoned.owed
     money = order.money
     wishes = list[Asking]()
 
@@ -297,7 +336,7 @@ def balance(order: Order) -> tuple[Asking, ...]:
             wishes.append(Asking(payment_id, "refund", n))
             surplus -= n
 
-    wanted = earned(order) - (money.paid - money.refund_pending + money.capture_pending)
+    wanted = reckoned.earned - (money.paid - money.refund_pending + money.capture_pending)
     captures = dict[str, int]()
     for payment_id, tally in order.payments.items():
         if wanted > 0 and "capture" not in tally.declined and (n := min(wanted, tally.amounts.capturable)) > 0:
@@ -366,6 +405,31 @@ def payment_status(owed: int, money: Amounts) -> str:
     if money.open > 0:
         return "partly_authorised"
     return "pending" if money.pending else "unpaid"
+
+
+def is_complete(order: Order, reckoned: Reckoning) -> bool:
+    """Confirmed, every unit at rest, paid exactly, and nothing in flight."""
+    if order.status != "confirmed" or not RESTING.issuperset(reckoned.totals):
+        return False
+    money = order.money
+    return money.paid == reckoned.owed and not money.pending
+
+
+def indexed(order: Order) -> dict[str, str | None]:
+    """What an order is found by: everything derived, from one reckoning."""
+    reckoned = reckon(order)
+    totals = reckoned.totals
+    return {
+        "status": order.status,
+        "payment_status": payment_status(reckoned.owed, order.money),
+        "fulfilment_status": fulfilment_status(totals),
+        "return_status": return_status(totals),
+        "complete": "yes" if is_complete(order, reckoned) else "no",
+        "exception": "yes" if "undeliverable" in totals else None,
+        "channel": order.channel,
+        "customer": order.customer or None,
+        "reference": order.reference or None,
+    }
 
 
 def all_units(lines: Iterable[OrderLine], *buckets: str) -> tuple[tuple[str, int], ...]:

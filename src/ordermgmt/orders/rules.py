@@ -9,7 +9,7 @@ import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, changed, require
 from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
@@ -54,11 +54,13 @@ from .model import (
     Charge,
     Order,
     OrderLine,
+    Reckoning,
     TenderTerms,
     Terms,
     balance,
     due,
     moved,
+    reckon,
 )
 
 WALKED_HERE = frozenset(
@@ -326,14 +328,17 @@ def advance(command: AdvanceOrder, state: Order | None, seen: Seen, at: DateTime
         yield from _confirmed(order, Seen.anew(after, seen))
 
 
-def _confirmed(order: Order, seen: Seen) -> Iterable[Event]:
+def _confirmed(order: Order, seen: Seen, reckoned: Reckoning | None = None) -> Iterable[Event]:
     """Confirm it by policy: when the goods are set aside and the money is where the policy wants it."""
-    waiting = any(line.kind == "stocked" and line.count("open") for line in order.lines.values())
-    if waiting or order.confirm == "by_hand" or not seen.draws("confirm"):
+    if order.confirm == "by_hand" or not seen.draws("confirm"):
         return
-    money = order.money
-    if order.confirm == "at_once" or order.terms.kind == "account" or money.open + money.paid >= due(order):
-        yield OrderConfirmed()
+    if any("open" in line.units and line.kind == "stocked" for line in order.lines.values()):
+        return
+    if order.confirm == "when_authorised" and order.terms.kind != "account":
+        money = order.money
+        if money.open + money.paid < (reckoned or reckon(order)).owed:
+            return
+    yield OrderConfirmed()
 
 
 # Units.
@@ -373,11 +378,12 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
     event = UnitsMoved(moves=tuple(steps), reason=command.reason)
     yield event
     after = evolve_moved(order, event)
-    if after.count("cancelled") == sum(line.quantity for line in after.lines.values()) and seen.draws("cancel"):
+    reckoned = reckon(after)
+    if reckoned.totals.keys() == {"cancelled"} and seen.draws("cancel"):
         yield OrderCancelled(reason=command.reason)
     else:
-        yield from _confirmed(after, seen)
-    yield from _asked(after)
+        yield from _confirmed(after, seen, reckoned)
+    yield from _asked(after, reckoned)
 
 
 def _refuse_unclaimed(order: Order, vectors: dict[str, dict[str, int]], seen: Seen) -> None:
@@ -446,8 +452,9 @@ def note_payment(command: NotePayment, state: Order | None, seen: Seen, at: Date
     noted = PaymentNoted(payment_id=command.payment_id, tally=command.tally)
     yield noted
     after = evolve_noted(order, noted)
-    yield from _confirmed(after, seen)
-    yield from _asked(after)
+    reckoned = reckon(after)
+    yield from _confirmed(after, seen, reckoned)
+    yield from _asked(after, reckoned)
 
 
 def grant_credit(command: GrantCredit, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
@@ -461,8 +468,8 @@ def grant_credit(command: GrantCredit, state: Order | None, seen: Seen, at: Date
     yield from _asked(evolve_credited(order, granted))
 
 
-def _asked(order: Order) -> Iterable[Event]:
-    if askings := balance(order):
+def _asked(order: Order, reckoned: Reckoning | None = None) -> Iterable[Event]:
+    if askings := balance(order, reckoned):
         yield MoneyAsked(askings=askings, refunds=order.refunds)
 
 
@@ -549,7 +556,7 @@ def evolve_header(state: Order | None, event: Event) -> Order:
 
 
 def _changed(order: Order, event: Event, **changes: Any) -> Order:
-    return attrs.evolve(order, status=event.status or order.status, **changes)
+    return changed(order, status=event.status or order.status, **changes)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {

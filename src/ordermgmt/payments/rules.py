@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, changed, require
 from ..engine.effects import Intent
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, Refused
@@ -224,7 +223,7 @@ def _arrow(status: str, becomes: str) -> str | None:
 
 
 def _with(payment: Payment, event: Event, facts: dict[str, Fact], asks: dict[str, Ask], **changes: Any) -> Payment:
-    return attrs.evolve(
+    return changed(
         payment,
         status=event.status or payment.status,
         facts=facts,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, changed, require
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, NotFound, Refused
 from ..money import Money
@@ -115,7 +114,7 @@ def evolve_step(state: Refund | None, event: Event) -> Refund:
 
 
 def _changed(refund: Refund, event: Event, **changes: Any) -> Refund:
-    return attrs.evolve(refund, status=event.status or refund.status, **changes)
+    return changed(refund, status=event.status or refund.status, **changes)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {

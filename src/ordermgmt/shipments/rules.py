@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, require
+from ..engine.capability import Evolve, Seen, as_type, changed, require
 from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..orders.messages import order_key
@@ -298,7 +297,7 @@ def evolve_planned(state: Shipment | None, event: ShipmentPlanned) -> Shipment:
 def evolve_trimmed(state: Shipment | None, event: ShipmentTrimmed) -> Shipment:
     shipment = as_type(state, Shipment)
     out = {(c.order_id, c.line_id): c.quantity for c in event.removed}
-    kept = (attrs.evolve(c, quantity=c.quantity - out.get((c.order_id, c.line_id), 0)) for c in shipment.contents)
+    kept = (changed(c, quantity=c.quantity - out.get((c.order_id, c.line_id), 0)) for c in shipment.contents)
     return _changed(shipment, event, contents=tuple(c for c in kept if c.quantity))
 
 
@@ -334,7 +333,7 @@ def evolve_scanned(state: Shipment | None, event: ScanRecorded) -> Shipment:
 
 
 def _changed(shipment: Shipment, event: Event, **changes: Any) -> Shipment:
-    return attrs.evolve(shipment, status=event.status or shipment.status, **changes)
+    return changed(shipment, status=event.status or shipment.status, **changes)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {

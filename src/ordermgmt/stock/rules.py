@@ -9,7 +9,7 @@ import attrs
 from attrs import define
 from pendulum import DateTime
 
-from ..engine.capability import Decide, Evolve, Seen, as_type, require
+from ..engine.capability import Decide, Evolve, Seen, as_type, changed, require
 from ..engine.messages import Command, Event, Key
 from ..errors import Refused
 from .messages import (
@@ -148,7 +148,7 @@ def reduce(command: ReduceReservation, state: Reservation | None, seen: Seen, at
             there = claim.quantity if claim is not None else 0
             sku, location = (claim.sku, claim.location) if claim is not None else (line_id, "")
             raise NotThatMany(f"claimed by line {line_id}", sku, location, quantity, there)
-        taken.append(attrs.evolve(claim, quantity=quantity))
+        taken.append(changed(claim, quantity=quantity))
     reduced = ReservationReduced(order_id=command.order_id, claims=tuple(taken), how=command.how)
     yield reduced
     after = evolve_reduced(reservation, reduced)
@@ -194,7 +194,7 @@ def evolve_committed(state: Reservation | None, event: ReservationCommitted) -> 
     for claim in event.claims:
         before = claims.get(claim.line_id)
         claims[claim.line_id] = (
-            claim if before is None else attrs.evolve(claim, quantity=before.quantity + claim.quantity)
+            claim if before is None else changed(claim, quantity=before.quantity + claim.quantity)
         )
     issued = state.issued if state is not None else False
     status = event.status or (state.status if state is not None else "committed")
@@ -207,15 +207,15 @@ def evolve_reduced(state: Reservation | None, event: ReservationReduced) -> Rese
     for taken in event.claims:
         left = claims[taken.line_id].quantity - taken.quantity
         if left:
-            claims[taken.line_id] = attrs.evolve(taken, quantity=left)
+            claims[taken.line_id] = changed(taken, quantity=left)
         else:
             del claims[taken.line_id]
-    return attrs.evolve(reservation, claims=claims, issued=reservation.issued or event.how == "issue")
+    return changed(reservation, claims=claims, issued=reservation.issued or event.how == "issue")
 
 
 def evolve_ended(state: Reservation | None, event: Event) -> Reservation:
     reservation = as_type(state, Reservation)
-    return attrs.evolve(reservation, status=event.status or reservation.status)
+    return changed(reservation, status=event.status or reservation.status)
 
 
 release = _taking(StockReleased, "reserved", lambda stock: stock.reserved)
