@@ -80,9 +80,10 @@ class Assembly:
         """Every row known from the command alone, its follow-ups' included."""
         capability, rule = self.rule_for(command)
         keys = {(capability.kind, rule.target(command)), *rule.keys(command)}
-        for reply in rule.then(command, (_SOMETHING,)):
-            if isinstance(reply, Command):
-                keys |= self.keys(reply)
+        if rule.then is not None:
+            for reply in rule.then(command, (_SOMETHING,)):
+                if isinstance(reply, Command):
+                    keys |= self.keys(reply)
         return {key for key in keys if key[0] in self._rank}
 
     def _rules(self) -> dict[type[Command[Any]], tuple[Capability[Any], Rule]]:

@@ -108,7 +108,7 @@ class Rule:
     """Rows reached through ids that the state holds.  They are what `seen` shows besides `keys`."""
     lookups: Keys = field(default=lambda command: ())
     """What ports are asked before the decision: (port, key) pairs."""
-    then: Callable[[Any, tuple[Event, ...]], Replies] = field(default=lambda command, events: ())
+    then: Callable[[Any, tuple[Event, ...]], Replies] | None = None
     """What follows from the command itself, given the events it made."""
     named: Callable[[Any, Callable[[], str]], Any] = field(default=lambda command, new_id: command)
     """The command with ids given to what the caller left unnamed."""
@@ -178,9 +178,9 @@ def changed(state: State, **changes: Any) -> State:
         names = _FIELDS[cls] = tuple(a.name for a in attrs.fields(cls))
     copy = object.__new__(cls)
     for name in names:
-        _set(copy, name, changes.pop(name) if name in changes else getattr(state, name))
-    if changes:
-        raise TypeError(f"{cls.__name__} has no field {', '.join(changes)}")
+        _set(copy, name, changes[name] if name in changes else getattr(state, name))
+    if not changes.keys() <= set(names):
+        raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes.keys() - set(names)))}")
     return copy
 
 

@@ -15,7 +15,7 @@ from statemachine import State, StateMachine
 
 from .capability import Capability, Rule, Seen, as_type, changed, require
 from .lifecycle import Lifecycle
-from .messages import Command, Event, checked_note
+from .messages import Command, Event, check_name, checked_name, checked_note
 
 KIND = "discrepancy"
 
@@ -67,7 +67,7 @@ class DiscrepancyResolved(Event):
 class ResolveDiscrepancy(Command[Discrepancy]):
     """Say how it was resolved."""
 
-    discrepancy_id: str
+    discrepancy_id: str = field(validator=checked_name)
     note: str = field(validator=checked_note)
 
 
@@ -103,6 +103,6 @@ DISCREPANCIES = Capability(
         "status": lambda discrepancy: discrepancy.status,
         "about": lambda discrepancy: "/".join(discrepancy.about),
     },
-    identify=str,
+    identify=check_name,
     last=True,
 )

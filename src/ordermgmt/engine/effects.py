@@ -8,9 +8,9 @@ An intent is committed before its adapter is called, and so is the mark that it 
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 import attrs
@@ -23,7 +23,7 @@ from .capability import Capability, Evolve, Rule, Seen, as_type, changed, requir
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
-from .messages import Command, Event, News, Replies, checked_note
+from .messages import Command, Event, News, Replies, check_name, checked_name, checked_note
 
 KIND = "effect"
 ATTEMPTS_MAX = 12
@@ -102,6 +102,7 @@ class RetryLater:
 
 
 Outcome = Succeeded | Declined | Pending | Unknown | RetryLater
+"""What an adapter may answer: one of these five, and nothing else."""
 
 
 @frozen(kw_only=True)
@@ -262,7 +263,7 @@ class ParkEffect(News[Intent]):
 class RetryEffect(Command[Intent]):
     """A person: try a parked intent again, with the same key."""
 
-    effect_id: str
+    effect_id: str = field(validator=checked_name)
     note: str = field(default="", validator=checked_note)
 
 
@@ -270,7 +271,7 @@ class RetryEffect(Command[Intent]):
 class CancelEffect(Command[Intent]):
     """Take back an intent that was never sent.  Refused once it may have been."""
 
-    effect_id: str
+    effect_id: str = field(validator=checked_name)
     reason: str = field(default="", validator=checked_note)
 
 
@@ -404,7 +405,7 @@ EFFECTS = Capability(
         "lane": lambda intent: None if intent.ended else intent.lane,
         "group": lambda intent: intent.group,
     },
-    identify=str,
+    identify=check_name,
     refusals=(NotDue,),
     last=True,
 )
@@ -414,4 +415,5 @@ def idempotency_key(secret: bytes, effect_id: str, kind: str, generation: int = 
     """A key the provider remembers us by: 52 characters 0–9 a–f, that tell nothing to others."""
     # The same decision makes the same key, so that a decision repeated after a restored backup collides
     # at the provider instead of being executed twice.
-    return hmac.digest(secret, f"om1|{effect_id}|{kind}|{generation}".encode(), "sha256").hex()[:52]
+    key = secret if len(secret) <= blake2b.MAX_KEY_SIZE else blake2b(secret).digest()
+    return blake2b(f"om1|{effect_id}|{kind}|{generation}".encode(), key=key, digest_size=26).hexdigest()

@@ -18,10 +18,20 @@ LATEST = "9999-12-31T23:59:59.999999Z"
 
 def to_text(at: DateTime) -> str:
     """RFC 3339, always six decimals: ``2026-01-31T09:30:00.000000Z``.  The instant must be in UTC, as all of ours are."""
+    # One command tells one instant many times over.
+    last = _last[0]
+    if last[0] is at:
+        return last[1]
     # isoformat asks the time zone, which is Python code here and costs more than all the rest.
-    return (
+    text = (
         f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.microsecond:06d}Z"
     )
+    _last[0] = (at, text)
+    return text
+
+
+_last: list[tuple[DateTime | None, str]] = [(None, "")]
+"""The instant told last, and its text: replaced as one, so that threads can share it."""
 
 
 def from_text(text: str) -> DateTime:

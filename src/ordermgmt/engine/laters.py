@@ -15,7 +15,7 @@ from .capability import Capability, Rule, Seen, as_type, changed, require
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
-from .messages import Command, Event, News, Replies
+from .messages import Command, Event, News, Replies, check_name
 
 KIND = "later"
 
@@ -155,7 +155,7 @@ LATERS = Capability(
         "due": lambda reminder: to_text(reminder.due) if reminder.status == "waiting" else None,
         "group": lambda reminder: reminder.group or None,
     },
-    identify=str,
+    identify=check_name,
     refusals=(NotYet,),
     last=True,
 )

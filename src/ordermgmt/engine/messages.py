@@ -7,7 +7,7 @@ command ──▶ decide ──▶ events ──▶ evolve ──▶ new state
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from attrs import frozen
@@ -139,6 +139,7 @@ PERSONAL = {"personal": True}
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TEXT_MAX = 500
+NAME_MAX = 1_000
 
 
 def check_id(value: object, name: str) -> str:
@@ -166,9 +167,19 @@ def check_text(value: object, name: str, *, longest: int = TEXT_MAX, empty: bool
     return value
 
 
+def check_name(value: object) -> str:
+    """The id of an entity of the engine's own: made from ids, names and SKUs, and so longer than each of them."""
+    return check_text(value, "id", longest=NAME_MAX)
+
+
 def shorten(value: object) -> str:
-    """A value as it may stand in an error message: short, and on one line."""
-    text = repr(value)
+    """A value as it may stand in an error message: short, on one line, and quick to make, however hostile it is."""
+    if isinstance(value, int) and not -(10**40) < value < 10**40:
+        return f"an int of {value.bit_length()} bits"  # writing it out takes quadratic time, or raises
+    try:
+        text = repr(value[:60] if isinstance(value, str | bytes) else value)
+    except Exception:  # noqa: BLE001 - a value that cannot even be shown must not hide what is wrong with it
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
@@ -180,6 +191,32 @@ def checked_id(_instance: object, attribute: Any, value: Any) -> None:
 def checked_text(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: see `check_text`."""
     check_text(value, attribute.name)
+
+
+def checked_name(_instance: object, attribute: Any, value: Any) -> None:
+    """An attrs validator: see `check_name`."""
+    check_text(value, attribute.name, longest=NAME_MAX)
+
+
+def checked_type(*types: type[Any]) -> Callable[[object, Any, Any], None]:
+    """An attrs validator: a value of one of these types.  A bool is no int."""
+
+    def check(_instance: object, attribute: Any, value: Any) -> None:
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            wanted = " or ".join(cls.__name__ for cls in types)
+            raise InvalidInput(f"{attribute.name} must be {wanted} (got {shorten(value)})")
+
+    return check
+
+
+def checked_choice(*choices: str) -> Callable[[object, Any, Any], None]:
+    """An attrs validator: one of these words."""
+
+    def check(_instance: object, attribute: Any, value: Any) -> None:
+        if not isinstance(value, str) or value not in choices:
+            raise InvalidInput(f"{attribute.name} must be one of {', '.join(choices)} (got {shorten(value)})")
+
+    return check
 
 
 def checked_note(_instance: object, attribute: Any, value: Any) -> None:
@@ -200,8 +237,13 @@ __all__ = [
     "Replies",
     "Reply",
     "check_id",
+    "check_name",
     "check_text",
+    "checked_choice",
     "checked_id",
+    "checked_name",
     "checked_note",
     "checked_text",
+    "checked_type",
+    "shorten",
 ]

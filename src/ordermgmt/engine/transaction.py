@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -20,8 +20,7 @@ Key = tuple[str, str]
 """Kind and id of an entity: ``("order", "A-1")``."""
 
 
-@frozen
-class Row:
+class Row(NamedTuple):
     """The latest state of one entity, as stored."""
 
     key: Key
@@ -35,8 +34,7 @@ class Row:
     """When the last event was recorded: RFC 3339, UTC, fixed width, so that text order is time order."""
 
 
-@frozen
-class Entry:
+class Entry(NamedTuple):
     """One event in an entity's history, as stored."""
 
     key: Key
@@ -56,8 +54,7 @@ class Entry:
     """Where it stands in the feed; the store gives it, starting with 1, without gaps for a follower."""
 
 
-@frozen
-class PersonalValue:
+class PersonalValue(NamedTuple):
     """A value about a person, kept beside the history so that it can be erased."""
 
     ref: str
@@ -98,8 +95,7 @@ class Query:
     limit: int = 100
 
 
-@frozen
-class Found:
+class Found(NamedTuple):
     """One answer to a `Query`: the row, and its place for the next page."""
 
     place: tuple[str, str]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, ClassVar
 
 from attrs import field, frozen
-from attrs.validators import in_, instance_of, optional
+from attrs.validators import optional
 from pendulum import DateTime
 
 from ..engine.instants import check_instant
@@ -19,9 +20,11 @@ from ..engine.messages import (
     News,
     Personal,
     check_id,
+    checked_choice,
     checked_id,
     checked_note,
     checked_text,
+    checked_type,
     shorten,
 )
 from ..errors import InvalidInput
@@ -31,6 +34,7 @@ from .lifecycle import UNIT_ARROWS
 from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, Terms
 
 CONFIRM = ("when_authorised", "at_once", "by_hand")
+PAY_WITHIN_MAX = timedelta(days=3650)
 
 
 def order_key(order_id: str) -> Key:
@@ -51,7 +55,7 @@ class Tender:
     gateway: str = field(validator=checked_text)
     token: str = field(kw_only=True, validator=checked_token)
     amount: Money | None = field(default=None, kw_only=True, validator=optional(checked_positive))
-    sale: bool = field(default=False, kw_only=True)
+    sale: bool = field(default=False, kw_only=True, validator=checked_type(bool))
 
 
 def _tenders(tenders: Iterable[Tender]) -> tuple[Tender, ...]:
@@ -126,7 +130,7 @@ class Line:
 def _several(values: Any, wanted: type[Any], name: str) -> tuple[Any, ...]:
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise InvalidInput(f"{name} must be a list of {wanted.__name__} (got {type(values).__name__})")
-    several = tuple(values)
+    several = tuple(islice(values, LINES_MAX + 1))  # one more than allowed is enough to refuse, however many come
     for value in several:
         if not isinstance(value, wanted):
             raise InvalidInput(f"{name} must hold {wanted.__name__} only (got {type(value).__name__})")
@@ -158,10 +162,10 @@ class PlaceOrder(Command[Order]):
     order_id: str | None = field(default=None, validator=optional(checked_id))
     """Yours, or None to be given one."""
     lines: tuple[Line, ...] = field(converter=_lines)
-    pay: Pay = field(validator=instance_of(PayNow | OnAccount | PaidElsewhere))
+    pay: Pay = field(validator=checked_type(PayNow, OnAccount, PaidElsewhere))
     shipping: Money | None = field(default=None, validator=optional(_not_negative))
     """What shipping costs the customer; a charge, collected with the first parcel."""
-    ship_to: Address | None = field(default=None, validator=optional(instance_of(Address)), metadata=PERSONAL)
+    ship_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
     customer: str = field(default="", validator=checked_note)
     """The host's name for the customer; personal data is kept under it.  Empty for a guest."""
     channel: str = field(default="default", validator=checked_text)
@@ -171,8 +175,8 @@ class PlaceOrder(Command[Order]):
     """The carrier's name in the shop; empty where the host delivers itself."""
     reference: str = field(default="", validator=checked_note)
     """The buyer's own number for the order."""
-    confirm: str = field(default="when_authorised", validator=in_(CONFIRM))
-    pay_within: timedelta | None = field(default=None, validator=optional(instance_of(timedelta)))
+    confirm: str = field(default="when_authorised", validator=checked_choice(*CONFIRM))
+    pay_within: timedelta | None = field(default=None, validator=optional(checked_type(timedelta)))
     """Expire the order if it is not confirmed by then."""
     placed_at: DateTime | None = field(default=None, converter=_instant)
     """When the customer ordered, if that was before now: for orders entered later."""
@@ -197,8 +201,8 @@ class PlaceOrder(Command[Order]):
         ids = line_ids(self.lines)
         if len(set(ids)) != len(ids):
             raise InvalidInput("two lines have the same line_id; give each its own, or none")
-        if self.pay_within is not None and self.pay_within <= timedelta(0):
-            raise InvalidInput("pay_within must be above zero")
+        if self.pay_within is not None and not timedelta(0) < self.pay_within <= PAY_WITHIN_MAX:
+            raise InvalidInput(f"pay_within must be above zero and at most {PAY_WITHIN_MAX.days} days")
 
 
 def line_ids(lines: Iterable[Line]) -> list[str]:
@@ -263,10 +267,18 @@ def _units(units: Any) -> tuple[tuple[str, int], ...]:
     if not isinstance(units, Mapping | tuple | list):
         raise InvalidInput(f"units must be {{line_id: quantity}} (got {type(units).__name__})")
     pairs: Iterable[Any] = units.items() if isinstance(units, Mapping) else units
-    checked = tuple((check_id(line_id, "line_id"), check_quantity(n)) for line_id, n in pairs)
+    checked = tuple(_pair(pair) for pair in islice(pairs, LINES_MAX + 1))
     if not checked:
         raise InvalidInput("units must name at least one line")
+    if len(checked) > LINES_MAX:
+        raise InvalidInput(f"units name at most {LINES_MAX} lines (got more)")
     return checked
+
+
+def _pair(pair: Any) -> tuple[str, int]:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise InvalidInput(f"units must be {{line_id: quantity}} (got {shorten(pair)} among them)")
+    return check_id(pair[0], "line_id"), check_quantity(pair[1])
 
 
 @frozen(kw_only=True)
@@ -289,8 +301,12 @@ class Move:
 
     def __attrs_post_init__(self) -> None:
         check_quantity(self.quantity)
-        if self.arrow not in UNIT_ARROWS:
+        check_id(self.line_id, "line_id")
+        if not isinstance(self.arrow, str) or self.arrow not in UNIT_ARROWS:
             raise InvalidInput(f"there is no unit arrow {shorten(self.arrow)}; see ordermgmt.orders.UNIT_ARROWS")
+        sources = UNIT_ARROWS[self.arrow].sources
+        if self.source != "" and self.source not in sources:
+            raise InvalidInput(f"{self.arrow} starts in {', '.join(sources)} (got {shorten(self.source)})")
 
 
 def _moves(moves: Iterable[Move]) -> tuple[Move, ...]:
@@ -302,8 +318,8 @@ class MoveUnits(OrderCommand):
     """Move units along arrows; the only command that does.  All of them move, or none."""
 
     moves: tuple[Move, ...] = field(converter=_moves)
-    reason: str = ""
-    partly: bool = False
+    reason: str = field(default="", validator=checked_note)
+    partly: bool = field(default=False, validator=checked_type(bool))
     """For late scans: move only the units that still stand where the arrow starts."""
 
 

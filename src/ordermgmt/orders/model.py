@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from attrs import field, frozen
 from pendulum import DateTime
 
-from ..engine.messages import Personal
+from ..engine.messages import Personal, checked_note, checked_text
 from ..money import Money, UnitPrice, cumulative
 from ..payments.model import Amounts
 from .lifecycle import BUCKETS, UNIT_ARROWS
@@ -30,15 +30,15 @@ IN_THE_HOUSE = ("open", "backordered", "reserved", "picked", "packed")
 class Address:
     """Where a parcel goes.  Plain text, as a label prints it; the country is an ISO 3166 code."""
 
-    name: str
-    street: str
-    city: str
-    postal_code: str = ""
-    country: str
-    region: str = ""
-    company: str = ""
-    phone: str = ""
-    email: str = ""
+    name: str = field(validator=checked_text)
+    street: str = field(validator=checked_text)
+    city: str = field(validator=checked_text)
+    postal_code: str = field(default="", validator=checked_note)
+    country: str = field(validator=checked_text)
+    region: str = field(default="", validator=checked_note)
+    company: str = field(default="", validator=checked_note)
+    phone: str = field(default="", validator=checked_note)
+    email: str = field(default="", validator=checked_note)
 
 
 @frozen(kw_only=True)

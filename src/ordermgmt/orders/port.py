@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from attrs import field, frozen
-from attrs.validators import in_
+
+from ..engine.messages import checked_choice, checked_type
 
 KINDS = ("stocked", "digital", "service")
 
@@ -15,9 +16,9 @@ KINDS = ("stocked", "digital", "service")
 class Item:
     """What an order needs to know of a SKU; frozen on the line at placement."""
 
-    kind: str = field(default="stocked", validator=in_(KINDS))
+    kind: str = field(default="stocked", validator=checked_choice(*KINDS))
     """stocked: reserved and shipped; digital, service: performed when the order is confirmed."""
-    weight_grams: int = 0
+    weight_grams: int = field(default=0, validator=checked_type(int))
 
 
 class Items(Protocol):

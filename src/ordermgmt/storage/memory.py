@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from heapq import merge
 from itertools import chain, islice
 
-import attrs
-
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, StorageBusy, StorageFailed
 from ordermgmt.storage.checks import check_query, check_texts, check_writes
@@ -126,7 +124,7 @@ class MemoryStorage:
             insort(self._ids.setdefault(kind, []), key[1])
         self._rows[key] = write.row
         for entry in write.entries:
-            placed = attrs.evolve(entry, position=len(self._feed) + 1)
+            placed = entry._replace(position=len(self._feed) + 1)
             self._history.setdefault(key, []).append(placed)
             self._feed.append(placed)
         for name, value in write.unindex.items():

@@ -1,0 +1,61 @@
+"""What a decided batch writes: rows, history with its hash chain, index changes, personal values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .assembly import Assembly
+from .capability import Capability
+from .codec import chain, to_json
+from .instants import to_text
+from .transaction import Entry, PersonalValue, Row, Write
+from .working_set import Entity
+
+
+def writes(assembly: Assembly, entities: Iterable[Entity]) -> tuple[Write, ...]:
+    """Everything that changed, in lock order."""
+    changed = [entity for entity in entities if entity.told or entity.state is not entity.saved]
+    changed.sort(key=lambda entity: assembly.lock_order(entity.key))
+    return tuple([_write(assembly, entity) for entity in changed])
+
+
+def _write(assembly: Assembly, entity: Entity) -> Write:
+    key, row = entity.key, entity.row
+    expected, head = (row.version, row.head) if row is not None else (0, "")
+    at = to_text(entity.at) if entity.at is not None else ""
+    capability = assembly.by_kind.get(key[0])
+    if capability is None:  # the record of a command id: no history, found by its age
+        return Write(Row(key, 1, to_json(entity.state), "", at), expected, (), {"at": at}, {}, ())
+    codec = assembly.codec
+    entries, personal = list[Entry](), list[PersonalValue]()
+    version = expected
+    for event, told_at, actor, cause, command_id in entity.told:
+        version += 1
+        doc = codec.encode(event)
+        when = to_text(told_at)
+        head = chain(head, (*key, version, when, actor, cause, command_id), doc)
+        entries.append(Entry(key, version, doc, head, when, actor, cause, command_id))
+        for value in codec.personal(event):
+            if value.value is not None:
+                personal.append(PersonalValue(value.ref, value.subject, to_json(value.value)))
+    index, unindex = _index_changes(entity, capability)
+    saved = Row(key, entity.version, codec.encode(entity.state), head, at)
+    return Write(saved, expected, tuple(entries), index, unindex, tuple(personal))
+
+
+def _index_changes(entity: Entity, capability: Capability[Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """What the declared indexes gain and lose."""
+    new = capability.index(entity.state)
+    if entity.saved is None:
+        return {name: value for name, value in new.items() if value is not None}, {}
+    old = capability.index(entity.saved)
+    gained, lost = dict[str, str](), dict[str, str]()
+    for name, value in new.items():
+        was = old[name]
+        if value != was:
+            if value is not None:
+                gained[name] = value
+            if was is not None:
+                lost[name] = was
+    return gained, lost

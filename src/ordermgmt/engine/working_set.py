@@ -1,0 +1,124 @@
+"""The entities of a batch while it is being decided: changed in place, with savepoints to go back to.
+
+A command, and every follow-up of news, is decided behind a savepoint of its own: accepted, its changes are kept;
+refused, they are undone as if it had never been asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from attrs import field, frozen
+from pendulum import DateTime
+
+from ..errors import Misconfigured
+from .assembly import Assembly
+from .codec import from_json
+from .instants import from_text
+from .messages import Event
+from .transaction import Key, Row
+
+
+class Told(NamedTuple):
+    """An event as it goes into the history."""
+
+    event: Event
+    at: DateTime
+    actor: str
+    cause: str
+    command_id: str
+
+
+@frozen
+class Decided:
+    """What is remembered under a command id."""
+
+    fingerprint: str
+    kind: str = ""
+    id: str = ""
+    version: int = 0
+    refusal: str = ""
+    facts: dict[str, Any] = field(factory=dict[str, Any])
+
+
+class Entity:
+    """One row: the state it was loaded with, the state it has now, and what happened in between."""
+
+    __slots__ = ("at", "key", "row", "saved", "state", "told", "version")
+
+    def __init__(self, key: Key, row: Row | None, state: Any, version: int, at: DateTime | None) -> None:
+        self.key = key
+        self.row = row
+        self.saved = state
+        self.state = state
+        self.version = version
+        self.at = at
+        self.told: tuple[Told, ...] = ()
+
+    @classmethod
+    def of(cls, assembly: Assembly, key: Key, row: Row | None) -> Entity:
+        """The entity in this row, or the place where one may come to be."""
+        if row is None:
+            return cls(key, None, None, 0, None)
+        if key[0] not in assembly.by_kind:  # the record of a command id
+            return cls(key, row, from_json(row.doc, Decided), row.version, None)
+        return cls(key, row, assembly.codec.decode(row.doc), row.version, from_text(row.at))
+
+    def copy(self) -> Entity:
+        """The same, to be changed while this one is kept to go back to."""
+        twin = Entity(self.key, self.row, self.state, self.version, self.at)
+        twin.saved = self.saved
+        twin.told = self.told
+        return twin
+
+
+class WorkingSet:
+    """All entities that are loaded, by key."""
+
+    __slots__ = ("_savepoints", "entities")
+
+    def __init__(self, loaded: Mapping[Key, Entity]) -> None:
+        self.entities = dict(loaded)
+        # Each holds what the entities were before they were changed behind it; None for one that came to be.
+        self._savepoints: list[dict[Key, Entity | None]] = [{}]
+
+    def look(self, key: Key) -> Entity:
+        """An entity that must be loaded, to be looked at."""
+        entity = self.entities.get(key)
+        if entity is None:
+            raise Misconfigured(f"{key[0]} {key[1]} is looked at but not declared in the rule's keys or reads")
+        return entity
+
+    def change(self, key: Key) -> Entity:
+        """An entity to be changed in place."""
+        before = self._savepoints[-1]
+        entity = self.entities[key]
+        if key not in before:
+            before[key] = entity
+            entity = self.entities[key] = entity.copy()
+        return entity
+
+    def add(self, entity: Entity) -> None:
+        """An entity that comes to be."""
+        self._savepoints[-1].setdefault(entity.key, self.entities.get(entity.key))
+        self.entities[entity.key] = entity
+
+    def begin(self) -> None:
+        """From here on, changes can be undone."""
+        self._savepoints.append({})
+
+    def keep(self) -> None:
+        """What was changed since `begin` is accepted."""
+        before = self._savepoints.pop()
+        below = self._savepoints[-1]
+        for key, entity in before.items():
+            below.setdefault(key, entity)
+
+    def undo(self) -> None:
+        """What was changed since `begin` never happened."""
+        for key, entity in self._savepoints.pop().items():
+            if entity is None:
+                del self.entities[key]
+            else:
+                self.entities[key] = entity
