@@ -1,0 +1,412 @@
+"""The reference, written by the code itself: what a shop knows, and what can be asked of it.
+
+``python -m ordermgmt.reference`` prints the page of the default shop, and ``--write`` renews the pages of this
+project's own documentation.  A host documents its own shop, with what it redrew and added, the same way::
+
+    from ordermgmt.reference import entities
+
+    print(entities(shop.assembly))
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+import ordermgmt
+import ordermgmt.storage
+import ordermgmt.testing
+
+from .drawing import markdown, mermaid, unit_arrows_mermaid
+from .engine.assembly import Assembly
+from .engine.capability import Capability
+from .engine.messages import Command, Effect, Event, News
+from .errors import OrderManagementError, Refused
+from .management import DEFAULT_CAPABILITIES, OrderManagement
+from .orders.lifecycle import BUCKETS, UNIT_ARROWS
+
+MADE = "<!-- Made from the code by `python -m ordermgmt.reference --write`; a test fails when they disagree. -->"
+
+ABOUT_ENTITIES = """\
+Everything that lives in a shop, in the order in which its rows are locked. *Key* is what `shop.get` is given,
+*indexes* are what `shop.find` takes, *refusals* are what its rules may raise besides `NotAllowed`, `NotFound` and
+`AlreadyExists`. *Commands* are given by hosts and may be refused; *news* is told by hosts and never is; what is done
+*by the flow* follows from others. After an event stand the reactions to it, in order.
+"""
+
+ABOUT_NAMES = """\
+Everything that `from ordermgmt import …` offers, by the folder it comes from, and then what `ordermgmt.storage` and
+`ordermgmt.testing` offer. Fields of commands, events and effects stand under [entities](entities.md). Events are
+imported from their folder's words, such as `from ordermgmt.orders.messages import OrderConfirmed`.
+"""
+
+FOLDERS = {
+    "management": "The front door",
+    "orders": "Orders",
+    "stock": "Stock",
+    "payments": "Payments",
+    "shipments": "Shipments",
+    "refunds": "Refunds",
+    "money": "Money",
+    "errors": "Errors",
+    "engine": "Engine: what capabilities, adapters and hosts' own rules are made of",
+}
+"""The folders and files that show public names, in the order of the page."""
+
+
+def entities(assembly: Assembly) -> str:
+    """A Markdown page of everything this shop knows: its entities, and how they live."""
+    capabilities = assembly.capabilities
+    parts = [
+        MADE,
+        "# Entities",
+        ABOUT_ENTITIES,
+        _table(
+            ("entity", "class", "is"),
+            (
+                (f"[{c.kind}](#{c.kind})", f"`{c.state.__name__}`", summary(c.state))
+                for c in sorted(capabilities, key=lambda c: assembly.lock_order((c.kind, "")))
+            ),
+        ),
+        *(_entity(assembly, c) for c in sorted(capabilities, key=lambda c: assembly.lock_order((c.kind, "")))),
+        _units(),
+    ]
+    return _page(parts)
+
+
+def api() -> str:
+    """A Markdown page of every public name, by folder."""
+    parts = [
+        MADE,
+        "# Public names",
+        ABOUT_NAMES,
+    ]
+    by_folder: dict[str, list[str]] = {folder: [] for folder in FOLDERS}
+    for name in ordermgmt.__all__:
+        by_folder[_home(name).__name__.split(".")[1]].append(name)
+    for folder, names in by_folder.items():
+        parts.append(f"## {FOLDERS[folder]}")
+        if folder == "management":
+            parts += [
+                "What a shop can do. `AsyncOrderManagement` has the same names, awaited.",
+                _methods(OrderManagement),
+            ]
+        parts.append(_names(ordermgmt, names))
+    for module in (ordermgmt.storage, ordermgmt.testing):
+        parts += [f"## `{module.__name__}`", inspect.getdoc(module) or "", _names(module, module.__all__)]
+    return _page(parts)
+
+
+def _page(parts: Iterable[str]) -> str:
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+# One entity.
+
+
+def _entity(assembly: Assembly, capability: Capability[Any]) -> str:
+    state = capability.state
+    parts = [
+        f"## {capability.kind}",
+        paragraph(state),
+        "\n".join(
+            [
+                f"- Class: `{state.__name__}`",
+                f"- Key: {_key(capability)}",
+                f"- Indexes: {_listed(capability.indexes)}",
+                f"- Refusals: {_listed(refusal.__name__ for refusal in capability.refusals)}",
+            ]
+        ),
+    ]
+    if capability.lifecycle is not None:
+        drawing, table = mermaid(capability.lifecycle), markdown(capability.lifecycle)
+        parts += ["### Lifecycle", f"```mermaid\n{drawing}```", table.strip()]
+    parts += ["### Fields", "\n".join(f"- {line}" for line in _field_lines(state))]
+    parts += _commands(capability)
+    if capability.evolve:
+        parts += ["### Events", _events(assembly, capability.evolve)]
+    if capability.effects:
+        parts += ["### Effects", "\n".join(map(_effect, capability.effects))]
+    return "\n\n".join(parts)
+
+
+def _key(capability: Capability[Any]) -> str:
+    default = attrs.fields_dict(Capability)["identify"].default
+    if capability.identify in (default, str):
+        return f"`{attrs.fields(capability.state)[0].name}`"
+    return "`(sku, location)`" if capability.kind == "stock" else summary(capability.identify)
+
+
+def _commands(capability: Capability[Any]) -> Iterator[str]:
+    given: list[str] = []
+    flow: list[str] = []
+    news: list[str] = []
+    for command in capability.rules:
+        kept = flow if not _public(command) else news if issubclass(command, News) else given
+        kept.append(_message(command, f" → `{capability.state.__name__}`"))
+    for title, kept in (("Commands", given), ("News", news), ("By the flow", flow)):
+        if kept:
+            yield f"### {title}"
+            yield "\n".join(kept)
+
+
+def _message(message: type[Any], after: str, note: str = "") -> str:
+    """One message: its name, what it says, and its fields."""
+    told = " ".join(part for part in (f"- **`{message.__name__}`**{after}:", paragraph(message), note) if part)
+    return "\n".join([told, *(f"  - {field}" for field in _field_lines(message))])
+
+
+def _events(assembly: Assembly, events: Mapping[type[Event], Any]) -> str:
+    lines: list[str] = []
+    for event in events:
+        then = [f"`{r.name}` ({_folder(r.then)})" for r in assembly.reactions.get(event, ())]
+        follows = f" Then {', '.join(then)}." if then else ""
+        lines.append(_message(event, _walks(event), follows.strip()))
+    return "\n".join(lines)
+
+
+def _walks(event: type[Event]) -> str:
+    if event.arrow is not Event.arrow:
+        return " (its arrow depends on what happened)"
+    return f" (walks `{event.trigger}`)" if event.trigger else ""
+
+
+def _effect(effect: type[Effect]) -> str:
+    """An effect, asked for its port and lane with its fields' names in place of values."""
+    example: Any = object.__new__(effect)
+    for field in attrs.fields(effect):
+        object.__setattr__(example, field.name, f"{{{field.name}}}")
+    family, name = example.port
+    return _message(effect, "", f"Port `{family}[{name}]`, lane `{example.lane}`, settled with `{example.group}`.")
+
+
+def _units() -> str:
+    drawn = ((arrow.name, ", ".join(arrow.sources) or "–", arrow.target) for arrow in UNIT_ARROWS.values())
+    return "\n\n".join(
+        [
+            "## Units of an order line",
+            f"A unit stands in exactly one bucket: {', '.join(BUCKETS)}. `MoveUnits` walks them along these arrows.",
+            f"```mermaid\n{unit_arrows_mermaid(UNIT_ARROWS)}```",
+            _table(("arrow", "from", "to"), drawn),
+        ]
+    )
+
+
+# Fields.
+
+
+def _field_lines(cls: type[Any]) -> Iterator[str]:
+    docs = field_docs(cls)
+    for field in attrs.fields(cls):
+        if field.name == "status" and issubclass(cls, Event):
+            continue  # every event has it
+        told = f"`{field.name}: {_type(field)}{_default(field)}`"
+        yield f"{told}: {docs[field.name]}" if field.name in docs else told
+
+
+def _type(field: attrs.Attribute[Any]) -> str:
+    return field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+
+
+def _default(field: attrs.Attribute[Any]) -> str:
+    if field.default is attrs.NOTHING:
+        return ""
+    # A factory's default is made anew each time: an empty collection in all of our messages and states.
+    return " = …" if isinstance(field.default, attrs.Factory) else f" = {field.default!r}"  # type: ignore[arg-type]
+
+
+def field_docs(cls: type[Any]) -> Mapping[str, str]:
+    """The strings that stand below the fields of a class and of its bases, in one line each."""
+    docs: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.partition(".")[0] not in ("builtins", "typing"):
+            docs |= _strings_below(textwrap.dedent(_source(base)))
+    return docs
+
+
+def _source(thing: Any) -> str:
+    if thing not in _SOURCES:  # reading a class's source parses its whole file, so it is done once
+        try:
+            _SOURCES[thing] = inspect.getsource(thing)
+        except (OSError, TypeError):  # made at run time, or in a host's interactive session
+            _SOURCES[thing] = "class Unseen: ..."
+    return _SOURCES[thing]
+
+
+_SOURCES: dict[Any, str] = {}
+
+
+@cache
+def _strings_below(source: str) -> dict[str, str]:
+    tree = ast.parse(source)
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else tree.body
+    docs: dict[str, str] = {}
+    for above, below in pairwise(body):
+        match above, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                docs[name] = " ".join(text.split())
+            case _:
+                pass
+    return docs
+
+
+# Names.
+
+
+def _names(module: ModuleType, names: Iterable[str]) -> str:
+    rows = ((f"`{name}`", _sort_of(getattr(module, name)), _told(module, name)) for name in names)
+    return _table(("name", "is a", "what it says"), rows)
+
+
+def _methods(cls: type[Any]) -> str:
+    rows: list[tuple[str, str]] = []
+    for name, member in vars(cls).items():
+        if name.startswith("_"):
+            continue
+        if isinstance(member, property):
+            rows.append((f"`{name}`", summary(member)))
+        else:
+            rows.append((f"`{name}({_parameters(member)})`", summary(member)))
+    return _table(("call", "does"), rows)
+
+
+def _parameters(function: Callable[..., Any]) -> str:
+    signature = inspect.signature(function)
+    kept = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
+    return str(inspect.Signature(kept))[1:-1]
+
+
+def _sort_of(thing: object) -> str:
+    """What kind of thing a public name is, in the words of the vocabulary."""
+    if isinstance(thing, Capability):
+        return "capability"
+    if not inspect.isclass(thing):
+        return "function" if callable(thing) and inspect.isfunction(thing) else "value"
+    if getattr(thing, "_is_protocol", False):
+        return "port"
+    for base, word in (
+        (News, "news"),
+        (Command, "command"),
+        (Event, "event"),
+        (Effect, "effect"),
+        (Refused, "refusal"),
+        (OrderManagementError, "error"),
+    ):
+        if issubclass(thing, base):
+            return word
+    return "entity" if thing in _STATES else "class"
+
+
+_STATES = {capability.state for capability in Assembly(DEFAULT_CAPABILITIES).capabilities}
+
+
+def _told(module: ModuleType, name: str) -> str:
+    thing = getattr(module, name)
+    if isinstance(thing, Capability):
+        return f"The capability of {thing.kind}s: its rules, reactions and lifecycle."
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        return summary(thing)
+    return _strings_below(_source(_home(name))).get(name, "")
+
+
+def _home(name: str) -> ModuleType:
+    """The module a public name comes from."""
+    thing = getattr(ordermgmt, name)
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        return sys.modules[thing.__module__]
+    return next(
+        module
+        for path, module in sorted(sys.modules.items())
+        if path.startswith("ordermgmt.") and path.split(".")[1] in FOLDERS and name in _assigned(module)
+    )
+
+
+@cache
+def _assigned(module: ModuleType) -> frozenset[str]:
+    """The names a module makes itself, and does not import."""
+    targets: list[ast.expr] = []
+    for statement in ast.parse(_source(module)).body:
+        match statement:
+            case ast.Assign(targets=several):
+                targets += several
+            case ast.AnnAssign(target=one):
+                targets.append(one)
+            case _:
+                pass
+    return frozenset(target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _public(thing: type[Any]) -> bool:
+    """Whether hosts are meant to use it: it is exported, or it is theirs."""
+    return thing.__name__ in ordermgmt.__all__ or not thing.__module__.startswith("ordermgmt.")
+
+
+def _folder(thing: Any) -> str:
+    words = str(thing.__module__).split(".")
+    return words[1] if words[0] == "ordermgmt" and len(words) > 1 else words[0]
+
+
+# Text.
+
+
+def summary(thing: Any) -> str:
+    """The first sentence of a thing's own docstring."""
+    text = paragraph(thing)
+    end = next((n for n in range(len(text)) if text[n] == "." and text[n + 1 : n + 2] in ("", " ")), len(text))
+    return text[: end + 1]
+
+
+def paragraph(thing: Any) -> str:
+    """The first paragraph of a thing's docstring, in one line."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].replace("``", "`").split())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(head), "|---" * len(head) + "|", *map(line, rows)])
+
+
+def pages() -> dict[str, str]:
+    """The generated pages of this project's documentation, by file name."""
+    return {"entities.md": entities(Assembly(DEFAULT_CAPABILITIES)), "api.md": api()}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the page of entities, or write all generated pages into a clone's `docs/reference`."""
+    if list(arguments) not in ([], ["--write"]):
+        sys.stderr.write("usage: python -m ordermgmt.reference [--write]\n")
+        return 2
+    if not arguments:
+        sys.stdout.write(entities(Assembly(DEFAULT_CAPABILITIES)))
+        return 0
+    folder = Path(__file__).resolve().parents[2] / "docs" / "reference"
+    if not folder.is_dir():
+        sys.stderr.write(f"{folder} is no folder: --write is for a clone of the project\n")
+        return 1
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+        sys.stderr.write(f"wrote {folder / name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
