@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Self, TypeVar, overload
 
 from attrs import field, frozen
@@ -126,11 +127,13 @@ class _Settings:
 
     def jobs(self, commands: Iterable[Any], by: str | None) -> list[Job]:
         """A batch.  Each command stands alone or with its id: ``command`` or ``(command, command_id)``."""
-        pairs = (one if isinstance(one, tuple) else (one, None) for one in commands)
-        jobs = [self.job(command, by, command_id) for command, command_id in pairs]
-        if len(jobs) > BATCH_MAX:
-            raise InvalidInput(f"a batch has at most {BATCH_MAX} commands (got {len(jobs)}); send several")
-        return jobs
+        if not isinstance(commands, Iterable):
+            raise InvalidInput(f"handle_many takes a list of commands (got {shorten(commands)})")
+        batch = list[Any](islice(commands, BATCH_MAX + 1))
+        if len(batch) > BATCH_MAX:
+            raise InvalidInput(f"a batch has at most {BATCH_MAX} commands; send several")
+        pairs = (one if isinstance(one, tuple) and len(one) == 2 else (one, None) for one in batch)
+        return [self.job(command, by, command_id) for command, command_id in pairs]
 
     def work_jobs(self, commands: Iterable[Command[Any]]) -> list[Job]:
         """Commands of the engine's own."""
@@ -154,10 +157,21 @@ class _Settings:
                 raise InvalidInput(f"{capability.kind} is not indexed by {name!r} (indexes: {known})")
             if not isinstance(value, str):
                 raise InvalidInput(f"{name} must be text (got {shorten(value)})")
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= PAGE_MAX:
-            raise InvalidInput(f"limit must be 1 to {PAGE_MAX} (got {shorten(limit)})")
+        _check_limit(limit)
+        match after:
+            case None | (str(), str()):
+                pass
+            case _:
+                raise InvalidInput(f"after must be the `next` of a page (got {shorten(after)})")
         equal = {name: (value,) for name, value in where.items()}
         return Query(kind=capability.kind, equal=equal, limit=limit, after=after)
+
+    def place(self, after: int, limit: int) -> dict[str, int]:
+        """A place in the feed."""
+        _check_limit(limit)
+        if isinstance(after, bool) or not isinstance(after, int) or after < 0:
+            raise InvalidInput(f"after must be a position of the feed, or 0 (got {shorten(after)})")
+        return {"after": after, "limit": limit}
 
     def page(self, found: Sequence[Found], limit: int) -> Page[Any]:
         """A page of entities."""
@@ -212,6 +226,17 @@ class _Settings:
         return capability
 
 
+def _check_limit(limit: object) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= PAGE_MAX:
+        raise InvalidInput(f"limit must be 1 to {PAGE_MAX} (got {shorten(limit)})")
+
+
+def _ref(personal: object) -> str:
+    if not isinstance(personal, Personal):
+        raise InvalidInput(f"reveal takes what stands in an entity, such as order.ship_to (got {shorten(personal)})")
+    return personal.ref
+
+
 def _settings(
     *,
     capabilities: Sequence[Capability[Any]],
@@ -254,7 +279,25 @@ def _settings(
 
 
 class OrderManagement:
-    """One shop: its orders, stock, payments, parcels and refunds, in one store.  Calls block; threads may share it."""
+    """One shop: its orders, stock, payments, parcels and refunds, in one store.  Calls block; threads may share it.
+
+    Args:
+        storage: Where everything is kept: `SqliteStorage("shop.db")`, `MemoryStorage()`, or a store of your own.
+        actor: Who asks where a call does not say by whom.
+        gateways: Payment providers by name; a `Tender` names one.
+        carriers: Carriers by name; `PlaceOrder(carrier=…)` names one.
+        ports: Adapters for effects of your own, by name: ``{"mail": …}`` serves the port ``("ports", "mail")``.
+        items: Your catalogue; by default every SKU exists and is stocked.
+        clock: The time; a `ManualClock` in tests.
+        ids: Fresh ids; `ManualIds` in tests.
+        capabilities: What the shop can do.  Put redrawn ones and your own in here.
+        reactions: What else shall follow from events, after the capabilities' own reactions.
+        policies: Rules of your own that may refuse any command.  They are not asked about news.
+        chance: Randomness for waiting times; a seeded one in tests.
+        secret: Makes idempotency keys unguessable.  Set it before the first effect and never change it.
+        deadline: How long one call of an adapter may take.
+        lease: After what time a call that was not heard of counts as unknown; longer than the deadline.
+    """
 
     def __init__(
         self,
@@ -372,13 +415,14 @@ class OrderManagement:
 
     def feed(self, after: int = 0, *, limit: int = 1000) -> list[Recorded]:
         """The events of all entities after a position, in commit order; none is ever skipped."""
-        return [self._settings.recorded(entry) for entry in self._storage.feed(after=after, limit=limit)]
+        return [self._settings.recorded(entry) for entry in self._storage.feed(**self._settings.place(after, limit))]
 
     def reveal(self, personal: Personal[Any] | None, as_type: type[State]) -> State | None:
         """The value about a person, or None if the person was erased: ``reveal(order.ship_to, Address)``."""
         if personal is None:
             return None
-        doc = self._storage.personal([personal.ref]).get(personal.ref)
+        ref = _ref(personal)
+        doc = self._storage.personal([ref]).get(ref)
         return None if doc is None else from_json(doc, as_type)
 
     def erase(self, subject: str) -> int:
@@ -566,13 +610,15 @@ class AsyncOrderManagement:
 
     async def feed(self, after: int = 0, *, limit: int = 1000) -> list[Recorded]:
         """See `OrderManagement.feed`."""
-        return [self._settings.recorded(entry) for entry in await self._store("feed", after=after, limit=limit)]
+        page = await self._store("feed", **self._settings.place(after, limit))
+        return [self._settings.recorded(entry) for entry in page]
 
     async def reveal(self, personal: Personal[Any] | None, as_type: type[State]) -> State | None:
         """See `OrderManagement.reveal`."""
         if personal is None:
             return None
-        doc = (await self._store("personal", [personal.ref])).get(personal.ref)
+        ref = _ref(personal)
+        doc = (await self._store("personal", [ref])).get(ref)
         return None if doc is None else from_json(doc, as_type)
 
     async def erase(self, subject: str) -> int:

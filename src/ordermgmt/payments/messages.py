@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from attrs import field, frozen
 from pendulum import DateTime
 
-from ..engine.messages import Command, Effect, Event, Key, News, checked_id, checked_note, checked_text
+from ..engine.instants import check_instant
+from ..engine.messages import Command, Effect, Event, Key, News, checked_id, checked_note, checked_text, checked_type
 from ..errors import InvalidInput
 from ..money import Money
 from .model import AUTHORISED, CAPTURED, CHARGED_BACK, EXPIRED, REFUNDED, SOLD, VOIDED, Fact, Payment
@@ -34,6 +36,10 @@ def checked_positive(_instance: object, attribute: Any, value: Any) -> None:
         raise InvalidInput(f"{attribute.name} must be Money (got {type(value).__name__})")
     if value.minor <= 0:
         raise InvalidInput(f"{attribute.name} must be above zero (got {value})")
+
+
+def _occurred(at: datetime | None) -> DateTime | None:
+    return None if at is None else check_instant(at, "occurred_at")
 
 
 def payment_key(payment_id: str) -> Key:
@@ -112,8 +118,8 @@ class RecordFact(News[Payment]):
     transaction_id: str = field(validator=checked_text)
     """The provider's name for this one deed."""
     amount: Money = field(validator=checked_positive)
-    occurred_at: DateTime | None = None
-    ask: int = 0
+    occurred_at: DateTime | None = field(default=None, converter=_occurred)
+    ask: int = field(default=0, validator=checked_type(int))
     """Which of our asks it answers; 0 for none."""
 
 
@@ -172,8 +178,8 @@ class RecordDecline(News[Payment]):
 
     payment_id: str = field(validator=checked_id)
     order_id: str = field(validator=checked_id)
-    ask: int
-    code: str = ""
+    ask: int = field(validator=checked_type(int))
+    code: str = field(default="", validator=checked_note)
 
 
 RECORDS = {record.fact_kind: record for record in RecordFact.__subclasses__()}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Any, ClassVar
 
 from attrs import field, frozen
-from attrs.validators import in_, instance_of, optional
+from attrs.validators import optional
 from pendulum import DateTime
 
 from ..engine.instants import check_instant
@@ -19,14 +20,20 @@ from ..engine.messages import (
     Key,
     News,
     Personal,
+    check_id,
+    check_text,
+    checked_choice,
     checked_id,
     checked_note,
     checked_text,
+    checked_type,
 )
 from ..errors import InvalidInput
 from ..money import check_quantity
 from ..orders.model import LINES_MAX, Address
 from .model import IN_TRANSIT, Content, Label, Scan, Shipment
+
+URL_MAX = 2_000
 
 
 def shipment_key(shipment_id: str) -> Key:
@@ -38,21 +45,32 @@ def _contents(contents: Iterable[Any]) -> tuple[Content, ...]:
     if isinstance(contents, str) or not isinstance(contents, Iterable):
         raise InvalidInput("contents must be a list of Content(order_id, line_id, quantity)")
     several = tuple(
-        c if isinstance(c, Content) else Content(*c) if isinstance(c, tuple) and len(c) == 3 else c for c in contents
+        c if isinstance(c, Content) else Content(*c) if isinstance(c, tuple) and len(c) == 3 else c
+        for c in islice(contents, LINES_MAX + 1)
     )
     for content in several:
         if not isinstance(content, Content):
             raise InvalidInput(
                 f"contents must hold Content(order_id, line_id, quantity) (got {type(content).__name__})"
             )
+        check_id(content.order_id, "order_id")
+        check_id(content.line_id, "line_id")
         check_quantity(content.quantity)
     if not several:
         raise InvalidInput("a parcel needs contents")
     if len(several) > LINES_MAX:
-        raise InvalidInput(f"a parcel has at most {LINES_MAX} contents (got {len(several)})")
+        raise InvalidInput(f"a parcel has at most {LINES_MAX} contents (got more)")
     if len({(c.order_id, c.line_id) for c in several}) != len(several):
         raise InvalidInput("a line stands twice in the contents; add the quantities up")
     return several
+
+
+def _checked_label(_instance: object, attribute: Any, value: Any) -> None:
+    if not isinstance(value, Label):
+        raise InvalidInput(f"{attribute.name} must be a Label (got {type(value).__name__})")
+    check_text(value.tracking_number, "tracking_number")
+    check_text(value.tracking_url, "tracking_url", longest=URL_MAX, empty=True)
+    check_text(value.reference, "reference", empty=True)
 
 
 def _occurred(at: datetime | None) -> DateTime | None:
@@ -70,7 +88,9 @@ class PlanShipment(Command[Shipment]):
     contents: tuple[Content, ...] = field(converter=_contents)
     carrier: str = field(default="", validator=checked_note)
     location: str = field(default="main", validator=checked_id)
-    ship_to: Address | Personal[Address] | None = field(default=None, metadata=PERSONAL)
+    ship_to: Address | Personal[Address] | None = field(
+        default=None, validator=optional(checked_type(Address, Personal)), metadata=PERSONAL
+    )
     """By default the address of the first order in it."""
     consignment_id: str = field(default="", validator=checked_note)
 
@@ -159,7 +179,7 @@ class RecordScan(ShipmentNews):
     """It was seen on its way."""
 
     occurred_at: DateTime | None = field(default=None, converter=_occurred)
-    kind: str = field(default=IN_TRANSIT, validator=in_((IN_TRANSIT,)))
+    kind: str = field(default=IN_TRANSIT, validator=checked_choice(IN_TRANSIT))
     note: str = field(default="", validator=checked_note)
 
 
@@ -167,7 +187,7 @@ class RecordScan(ShipmentNews):
 class RecordLabel(ShipmentNews):
     """The carrier has sold a label."""
 
-    label: Label = field(validator=instance_of(Label))
+    label: Label = field(validator=_checked_label)
 
 
 @frozen(kw_only=True)
