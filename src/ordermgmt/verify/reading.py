@@ -1,0 +1,133 @@
+"""Reading a store for one check: rows through the port, decoded once, and what a broken law is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import msgspec
+from attrs import define, frozen
+
+from ..engine.assembly import Assembly
+from ..engine.transaction import Found, Key, Query, Row, Storage
+from ..errors import OrderManagementError
+
+PAGE = 500
+"""Rows, or events, looked at in one read."""
+LOOKS = 3
+"""How often a finding must be seen, on fresh reads, before it is reported."""
+
+
+@define
+class Breach(OrderManagementError):
+    """A law that does not hold: which law, of what, and what was found."""
+
+    law: str
+    kind: str
+    id: str
+    explanation: str
+
+    def __str__(self) -> str:
+        return f"{self.law}: {self.kind} {self.id}: {self.explanation}"
+
+
+class Verifiable(Protocol):
+    """What can be verified: capabilities as tables, and a blocking store."""
+
+    @property
+    def assembly(self) -> Assembly: ...
+
+    @property
+    def storage(self) -> Storage: ...
+
+
+@frozen
+class Books:
+    """An assembly and a store, for checking without a shop."""
+
+    assembly: Assembly
+    storage: Storage
+
+
+Findings = Iterator[tuple[str, str]]
+"""(law, explanation)."""
+
+
+class View:
+    """A store as it is read for one check: rows are read once and decoded once."""
+
+    def __init__(self, shop: Verifiable) -> None:
+        self.assembly = shop.assembly
+        self.storage = shop.storage
+        self._states = dict[Key, Any]()
+        self._rows = dict[Key, Row]()
+
+    def read(self, keys: Iterable[Key]) -> None:
+        """Read these rows in one go."""
+        wanted = list(dict.fromkeys(keys))
+        rows = self.storage.read(wanted)
+        for key in wanted:
+            row = rows.get(key)
+            self._states[key] = None if row is None else self._decode(row)
+            if row is not None:
+                self._rows[key] = row
+
+    def take(self, row: Row) -> Any:
+        """A row that was found: its state."""
+        self._rows[row.key] = row
+        self._states[row.key] = state = self._decode(row)
+        return state
+
+    def row(self, key: Key) -> Row | None:
+        """The row as it was read."""
+        if key not in self._states:
+            self.read([key])
+        return self._rows.get(key)
+
+    def state(self, kind: str, id: str) -> Any:
+        """The entity, None where there is none, `Breach` where it cannot be read."""
+        if (kind, id) not in self._states:
+            self.read([(kind, id)])
+        return self._states[kind, id]
+
+    def find(self, kind: str, **equal: str) -> Iterator[tuple[str, Any]]:
+        """(id, state) of all with these index values."""
+        where = {name: (value,) for name, value in equal.items()}
+        for one in pages(self.storage, Query(kind=kind, equal=where, limit=PAGE)):
+            yield one.row.key[1], self.take(one.row)
+
+    def exists(self, kind: str, **equal: str) -> bool:
+        """Whether there is one with these index values."""
+        where = {name: (value,) for name, value in equal.items()}
+        return bool(self.storage.find(Query(kind=kind, equal=where, limit=1)))
+
+    def told_of(self, kind: str, id: str) -> bool:
+        """Whether a discrepancy about this entity was ever opened."""
+        return self.exists("discrepancy", about=f"{kind}/{id}")
+
+    def _decode(self, row: Row) -> Any:
+        try:
+            return self.assembly.codec.decode(row.doc)
+        except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as problem:
+            return Breach("readable", *row.key, f"its state cannot be read ({type(problem).__name__})")
+
+
+def pages(storage: Storage, query: Query) -> Iterator[Found]:
+    """All answers, a page at a time."""
+    after = query.after
+    while True:
+        page = storage.find(Query(kind=query.kind, equal=query.equal, upto=query.upto, after=after, limit=query.limit))
+        yield from page
+        if len(page) < query.limit:
+            return
+        after = page[-1].place
+
+
+def lasting(look: Callable[[], Iterable[Breach]]) -> list[Breach]:
+    """What is found again and again: a half-seen change of somebody else's is gone at the next look."""
+    found = list(look())
+    for _ in range(LOOKS - 1):
+        if not found:
+            break
+        found = list(look())
+    return found
