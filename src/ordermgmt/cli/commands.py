@@ -1,0 +1,72 @@
+"""What can be asked on the command line, and how a refusal is told: one sentence on stderr, exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import OrderManagementError
+from .demo import demo
+from .terminal import Paper
+from .track import track
+
+FORMATS = ("mermaid", "md")
+
+
+class Unusable(Exception):
+    """What was asked cannot be done; the message says why and what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments ask; answers the exit code: 0 done, 2 not possible."""
+    asked = _parser().parse_args(arguments)
+    try:
+        _run(asked)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`| head`); the interpreter must not fail again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except (Unusable, OrderManagementError, OSError) as problem:
+        print(f"ordermgmt: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(asked: argparse.Namespace) -> None:
+    paper = Paper.of(sys.stdout)
+    match asked.what:
+        case "demo":
+            demo(paper, asked.db)
+        case "track":
+            track(paper, asked.order, _existing(asked.db))
+        case _:
+            raise AssertionError(asked.what)
+
+
+def _existing(path: Path) -> Path:
+    """A file that is there: looking must not make one."""
+    if not path.is_file():
+        raise Unusable(f"there is no database file {path}; name the file the shop's SqliteStorage uses")
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ordermgmt", description="The whole life of an order, to look at in a terminal."
+    )
+    commands = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("demo", help="three orders from entry to their end, told as timelines")
+    one.add_argument("--db", type=Path, metavar="FILE", help="keep the shop in this new SQLite file")
+
+    one = commands.add_parser("track", help="the timeline of one order, and where it stands")
+    one.add_argument("order", metavar="ORDER", help="the order's id")
+    one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the shop's SQLite file")
+
+    return parser

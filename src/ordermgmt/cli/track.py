@@ -1,0 +1,27 @@
+"""One order of a shop, looked at: its timeline, and where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..management import OrderManagement
+from ..orders.model import Address
+from ..storage import SqliteStorage
+from .terminal import Paper
+from .timeline import Whole, print_standing, print_timeline, timeline
+
+
+def track(paper: Paper, order_id: str, db: Path) -> None:
+    """Print it.  Raises `NotFound` for an order that is not in the file."""
+    with OrderManagement(storage=SqliteStorage(db)) as shop:
+        print_order(paper, shop, order_id)
+
+
+def print_order(paper: Paper, shop: OrderManagement, order_id: str, told: str = "") -> None:
+    """The whole story of one order."""
+    whole = Whole.of(shop, order_id)
+    address = shop.reveal(whole.order.ship_to, Address)
+    to = f"for {address.name}, {address.city} {address.country}" if address is not None else whole.order.customer
+    paper.title(f"{order_id}  {told}".rstrip(), to)
+    print_timeline(paper, timeline(shop, whole))
+    print_standing(paper, whole)
