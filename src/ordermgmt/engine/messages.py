@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeGuard, TypeVar
 
 from attrs import frozen
 from pendulum import DateTime
@@ -142,9 +142,13 @@ TEXT_MAX = 500
 NAME_MAX = 1_000
 
 
+def _plain(value: object) -> TypeGuard[str]:
+    return value.__class__ is str  # a subclass would be stored, and read again, as something else
+
+
 def check_id(value: object, name: str) -> str:
     """An id of ours or the host's: 1–128 ASCII letters, digits and ``. _ : -``."""
-    if not isinstance(value, str) or not ID_PATTERN.fullmatch(value):
+    if not _plain(value) or not ID_PATTERN.fullmatch(value):
         raise InvalidInput(f"{name} must be 1 to 128 of the characters A-Z a-z 0-9 . _ : - (got {shorten(value)})")
     return value
 
@@ -154,8 +158,8 @@ def check_text(value: object, name: str, *, longest: int = TEXT_MAX, empty: bool
 
     Case matters and nothing is trimmed away: text with outer white space is refused rather than repaired.
     """
-    if not isinstance(value, str):
-        raise InvalidInput(f"{name} must be text (got {shorten(value)})")
+    if not _plain(value):
+        raise InvalidInput(f"{name} must be text, a plain str (got {shorten(value)})")
     if not value and not empty:
         raise InvalidInput(f"{name} must not be empty")
     if len(value) > longest:
@@ -202,7 +206,7 @@ def checked_type(*types: type[Any]) -> Callable[[object, Any, Any], None]:
     """An attrs validator: a value of one of these types.  A bool is no int."""
 
     def check(_instance: object, attribute: Any, value: Any) -> None:
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        if not isinstance(value, types) or (isinstance(value, int) and value.__class__ not in types):
             wanted = " or ".join(cls.__name__ for cls in types)
             raise InvalidInput(f"{attribute.name} must be {wanted} (got {shorten(value)})")
 
@@ -213,7 +217,7 @@ def checked_choice(*choices: str) -> Callable[[object, Any, Any], None]:
     """An attrs validator: one of these words."""
 
     def check(_instance: object, attribute: Any, value: Any) -> None:
-        if not isinstance(value, str) or value not in choices:
+        if not _plain(value) or value not in choices:
             raise InvalidInput(f"{attribute.name} must be one of {', '.join(choices)} (got {shorten(value)})")
 
     return check

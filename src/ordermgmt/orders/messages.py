@@ -302,10 +302,10 @@ class Move:
     def __attrs_post_init__(self) -> None:
         check_quantity(self.quantity)
         check_id(self.line_id, "line_id")
-        if not isinstance(self.arrow, str) or self.arrow not in UNIT_ARROWS:
+        if self.arrow.__class__ is not str or self.arrow not in UNIT_ARROWS:
             raise InvalidInput(f"there is no unit arrow {shorten(self.arrow)}; see ordermgmt.orders.UNIT_ARROWS")
         sources = UNIT_ARROWS[self.arrow].sources
-        if self.source != "" and self.source not in sources:
+        if self.source.__class__ is not str or (self.source and self.source not in sources):
             raise InvalidInput(f"{self.arrow} starts in {', '.join(sources)} (got {shorten(self.source)})")
 
 

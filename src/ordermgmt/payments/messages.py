@@ -9,12 +9,14 @@ from attrs import field, frozen
 from pendulum import DateTime
 
 from ..engine.instants import check_instant
-from ..engine.messages import Command, Effect, Event, Key, News, checked_id, checked_note, checked_text, checked_type
+from ..engine.messages import Command, Effect, Event, Key, News, checked_id, checked_note, checked_text, shorten
 from ..errors import InvalidInput
 from ..money import Money
 from .model import AUTHORISED, CAPTURED, CHARGED_BACK, EXPIRED, REFUNDED, SOLD, VOIDED, Fact, Payment
 
 CARD_DIGITS = range(13, 20)
+ASKS_MAX = 999_999
+"""Asks are numbered with six digits in the ids of their effects."""
 
 
 def _luhn(digits: str) -> bool:
@@ -40,6 +42,11 @@ def checked_positive(_instance: object, attribute: Any, value: Any) -> None:
 
 def _occurred(at: datetime | None) -> DateTime | None:
     return None if at is None else check_instant(at, "occurred_at")
+
+
+def _checked_ask(_instance: object, attribute: Any, value: Any) -> None:
+    if value.__class__ is not int or not 0 <= value <= ASKS_MAX:
+        raise InvalidInput(f"{attribute.name} must be the number of an ask, or 0 (got {shorten(value)})")
 
 
 def payment_key(payment_id: str) -> Key:
@@ -119,7 +126,7 @@ class RecordFact(News[Payment]):
     """The provider's name for this one deed."""
     amount: Money = field(validator=checked_positive)
     occurred_at: DateTime | None = field(default=None, converter=_occurred)
-    ask: int = field(default=0, validator=checked_type(int))
+    ask: int = field(default=0, validator=_checked_ask)
     """Which of our asks it answers; 0 for none."""
 
 
@@ -178,7 +185,7 @@ class RecordDecline(News[Payment]):
 
     payment_id: str = field(validator=checked_id)
     order_id: str = field(validator=checked_id)
-    ask: int = field(validator=checked_type(int))
+    ask: int = field(validator=_checked_ask)
     code: str = field(default="", validator=checked_note)
 
 

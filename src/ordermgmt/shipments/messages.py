@@ -26,7 +26,6 @@ from ..engine.messages import (
     checked_id,
     checked_note,
     checked_text,
-    checked_type,
 )
 from ..errors import InvalidInput
 from ..money import check_quantity
@@ -73,6 +72,14 @@ def _checked_label(_instance: object, attribute: Any, value: Any) -> None:
     check_text(value.reference, "reference", empty=True)
 
 
+def _checked_address(_instance: object, attribute: Any, value: Any) -> None:
+    match value:
+        case Address() | Personal(subject=str(), ref=str(), value=Address() | None):
+            pass
+        case _:
+            raise InvalidInput(f"{attribute.name} must be an Address (got {type(value).__name__})")
+
+
 def _occurred(at: datetime | None) -> DateTime | None:
     return None if at is None else check_instant(at, "occurred_at")
 
@@ -89,7 +96,7 @@ class PlanShipment(Command[Shipment]):
     carrier: str = field(default="", validator=checked_note)
     location: str = field(default="main", validator=checked_id)
     ship_to: Address | Personal[Address] | None = field(
-        default=None, validator=optional(checked_type(Address, Personal)), metadata=PERSONAL
+        default=None, validator=optional(_checked_address), metadata=PERSONAL
     )
     """By default the address of the first order in it."""
     consignment_id: str = field(default="", validator=checked_note)

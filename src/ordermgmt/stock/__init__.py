@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.capability import Capability, Rule
-from ..engine.messages import check_id, check_text
+from ..engine.messages import check_id, check_text, shorten
 from ..errors import InvalidInput
 from .flow import REACTIONS
 from .lifecycle import RESERVATION
@@ -31,7 +31,7 @@ def _identify(key: Any) -> str:
         case (str(sku), str(location)):
             return stock_id(check_text(sku, "sku"), check_id(location, "location"))
         case _:
-            raise InvalidInput(f"stock is asked for by (sku, location), such as ('mug', 'main'); got {key!r:.60}")
+            raise InvalidInput(f"stock is asked for by (sku, location), such as ('mug', 'main') (got {shorten(key)})")
 
 
 stock = Capability(
