@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import OrderManagementError
 from .demo import demo
+from .replay import replay
 from .terminal import Paper
 from .track import track
 
@@ -44,15 +45,17 @@ def _run(asked: argparse.Namespace) -> None:
         case "demo":
             demo(paper, asked.db)
         case "track":
-            track(paper, asked.order, _existing(asked.db))
+            track(paper, asked.order, _existing(asked.db, "database file"))
+        case "replay":
+            replay(paper, _existing(asked.file), asked.db, asked.limit)
         case _:
             raise AssertionError(asked.what)
 
 
-def _existing(path: Path) -> Path:
+def _existing(path: Path, what: str = "file") -> Path:
     """A file that is there: looking must not make one."""
     if not path.is_file():
-        raise Unusable(f"there is no database file {path}; name the file the shop's SqliteStorage uses")
+        raise Unusable(f"there is no {what} {path}")
     return path
 
 
@@ -69,4 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("order", metavar="ORDER", help="the order's id")
     one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the shop's SQLite file")
 
+    one = commands.add_parser("replay", help="real orders lived through once more, from entry to delivery")
+    one.add_argument("source", choices=["online-retail"], help="the UCI Online Retail file, as CSV")
+    one.add_argument("file", type=Path, metavar="FILE.csv[.gz]")
+    one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the SQLite file to replay into")
+    one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices")
+
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above zero")
+    return int(text)

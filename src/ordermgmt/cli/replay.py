@@ -1,0 +1,261 @@
+"""Real orders, lived through once more: every sales invoice of a file becomes an order, from entry to delivery.
+
+Everything goes through the public front door, in batches, at the invoices' own dates.  Every command has an id, so
+that a replay that was killed is started again with the same words and goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from attrs import define
+
+from ..engine.discrepancies import Discrepancy
+from ..engine.effects import Intent
+from ..engine.messages import Command
+from ..engine.ports import ManualClock
+from ..errors import CommandIdReused, OrderManagementError
+from ..management import OrderManagement
+from ..orders.messages import Line, PayNow, PlaceOrder, Tender
+from ..orders.model import Order
+from ..payments.model import Payment
+from ..shipments.messages import HandOverShipment, RecordDelivery
+from ..stock.messages import ReceiveStock
+from ..stock.model import Stock
+from ..storage import SqliteStorage
+from .gateway import SteadyPayments
+from .online_retail import SERVICES, SKIPPED, Invoice, OnlineRetail, RetailItems, Survey, kind_of
+from .terminal import Paper, table
+
+ORDERS_A_BATCH = 100
+LINES_A_BATCH = 3_000
+"""A batch ends with the order that fills it: what it holds in memory is bounded by both."""
+RECEIPTS_A_BATCH = 500
+PAGE = 200
+
+PAY = PayNow([Tender("card", token="replay")])  # noqa: S106 - a token that means nothing to anybody
+LIVE = ("ready", "sending", "pending", "unknown", "parked")
+"""The statuses of effects that have not ended."""
+
+State = TypeVar("State")
+
+
+class ReplayFailed(OrderManagementError):
+    """The replay met something that it cannot explain; nothing is counted as done that is not."""
+
+
+def replay(paper: Paper, source: Path, db: Path, limit: int | None) -> None:
+    """Replay the file into the store, and print what came of it; the last line is one JSON object."""
+    began = time.perf_counter()
+    retail = OnlineRetail(source, limit)
+    progress = Progress(sys.stderr)
+    progress.say(f"reading {source.name}")
+    survey = retail.survey()
+    clock = ManualClock(survey.first_at)
+    shop = OrderManagement(
+        storage=SqliteStorage(db),
+        actor="replay",
+        clock=clock,
+        gateways={"card": SteadyPayments(clock)},
+        items=RetailItems(),
+    )
+    with shop:
+        done = _finish_what_was_begun(shop, clock)
+        if done:
+            progress.say(f"{len(done):,} orders are complete already")
+        _receive(shop, survey)
+        lived = 0
+        left = (invoice for invoice in retail.invoices(survey) if invoice.number not in done)
+        for batch in _batches(left):
+            _live_through(shop, clock, batch)
+            lived += len(batch)
+            progress.show(len(done) + lived, survey.orders, lived / (time.perf_counter() - began))
+        told = _account(shop, survey)
+    seconds = time.perf_counter() - began
+    told["seconds"] = round(seconds, 1)
+    told["orders_per_second"] = round(lived / seconds, 1)
+    told["peak_mb"] = _peak_mb()
+    _tell(paper, survey)
+    paper.line(json.dumps(told))
+
+
+# Living.
+
+
+def _finish_what_was_begun(shop: OrderManagement, clock: ManualClock) -> set[str]:
+    """The orders an earlier run has completed.  What it was asking for when it ended is asked for to its end."""
+    live = [intent for status in LIVE for intent in _all(shop, Intent, status=status)]
+    if live:
+        # What was being sent is nobody's again when its lease is over.
+        clock.set(max(clock.now(), *(intent.due for intent in live)))
+        shop.run_due()
+    return {order.order_id for order in _all(shop, Order, complete="yes")}
+
+
+def _receive(shop: OrderManagement, survey: Survey) -> None:
+    """Each code's whole demand, once."""
+    receipts = (
+        (ReceiveStock(sku=code, quantity=quantity), f"retail:receive:{code}")
+        for code, quantity in survey.demand.items()
+    )
+    while some := list(islice(receipts, RECEIPTS_A_BATCH)):
+        try:
+            _do(shop, some)
+        except CommandIdReused as error:
+            raise ReplayFailed(
+                "the database holds a replay of other orders (another file, or another --limit); use a new one"
+            ) from error
+
+
+def _batches(invoices: Iterable[Invoice]) -> Iterator[list[Invoice]]:
+    batch = list[Invoice]()
+    for invoice in invoices:
+        batch.append(invoice)
+        if len(batch) >= ORDERS_A_BATCH or sum(len(one.rows) for one in batch) >= LINES_A_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _live_through(shop: OrderManagement, clock: ManualClock, batch: Sequence[Invoice]) -> None:
+    """Place, pay, send and deliver: the whole life of some orders."""
+    clock.set(max(clock.now(), *(invoice.at for invoice in batch)))
+    _do(shop, [(_order(invoice), f"retail:{invoice.number}:place") for invoice in batch])
+    shop.run_due()
+    parcels = [one for one in batch if any(kind_of(row.code) == "stocked" for row in one.rows)]
+    _do(shop, [(_sent(invoice), f"retail:{invoice.number}:send") for invoice in parcels])
+    shop.run_due()
+    _do(shop, [(_delivered(invoice), f"retail:{invoice.number}:deliver") for invoice in parcels])
+
+
+def _order(invoice: Invoice) -> PlaceOrder:
+    return PlaceOrder(
+        order_id=invoice.number,
+        lines=[Line(sku=row.code, quantity=row.quantity, unit_price=row.price) for row in invoice.rows],
+        pay=PAY,
+        customer=invoice.customer,
+        channel="online-retail",
+        placed_at=invoice.at,
+    )
+
+
+def _sent(invoice: Invoice) -> HandOverShipment:
+    return HandOverShipment(shipment_id=f"{invoice.number}:s1", occurred_at=invoice.at)
+
+
+def _delivered(invoice: Invoice) -> RecordDelivery:
+    return RecordDelivery(shipment_id=f"{invoice.number}:s1", occurred_at=invoice.at)
+
+
+def _do(shop: OrderManagement, commands: Sequence[tuple[Command[Any], str]]) -> None:
+    """All of them, in one commit.  Nothing is ever refused in a replay."""
+    for answer in shop.handle_many(commands):
+        if isinstance(answer, Exception):
+            raise answer
+
+
+# Counting.
+
+
+def _account(shop: OrderManagement, survey: Survey) -> dict[str, Any]:
+    """What the store holds, compared with what the file says.  Raises `ReplayFailed` where they differ."""
+    captured = sum(payment.amounts.captured for payment in _all(shop, Payment))
+    stock_left = sum(stock.on_hand for stock in _all(shop, Stock))
+    complete = wrong = 0
+    for order in _all(shop, Order, complete="yes"):
+        complete += 1
+        wrong += order.money.captured != order.total.minor or order.money.open != 0
+    live = sum(1 for status in LIVE for _ in _all(shop, Intent, status=status))
+    discrepancies = sum(1 for _ in _all(shop, Discrepancy, status="open"))
+    checks = {
+        f"{complete} orders are complete, {survey.orders} were placed": complete == survey.orders,
+        f"{captured} pence were captured, {survey.charged} charged": captured == survey.charged,
+        f"{wrong} orders were not paid exactly": not wrong,
+        f"{stock_left} pieces are left on the shelf": not stock_left,
+        f"{live} requests are unanswered": not live,
+        f"{discrepancies} discrepancies are open": not discrepancies,
+        f"{survey.rows} rows were read": survey.rows == survey.lines + sum(survey.skipped.values()),
+    }
+    if problems := [told for told, holds in checks.items() if not holds]:
+        raise ReplayFailed("the books do not balance: " + "; ".join(problems))
+    return {
+        "invoices": survey.invoices,
+        "orders": survey.orders,
+        "lines": survey.lines,
+        "units": survey.units,
+        "goods_exact": _pounds(survey.exact_micros, 6),
+        "goods_charged": _pounds(survey.charged, 2),
+        "captured": _pounds(captured, 2),
+        "stock_left": stock_left,
+        "skipped": {reason: survey.skipped[reason] for reason in SKIPPED},
+    }
+
+
+def _all(shop: OrderManagement, state: type[State], **where: str) -> Iterator[State]:
+    after: tuple[str, str] | None = None
+    while True:
+        page = shop.find(state, limit=PAGE, after=after, **where)
+        yield from page
+        if page.next is None:
+            return
+        after = page.next
+
+
+def _pounds(scaled: int, decimals: int) -> str:
+    """Exact, with at least two decimals."""
+    whole, part = divmod(scaled, 10**decimals)
+    fraction = f"{part:0{decimals}d}"
+    return f"{whole}.{fraction[:2]}{fraction[2:].rstrip('0')}"
+
+
+def _peak_mb() -> int | None:
+    """The most memory this process ever held, in MiB; None where the system does not tell."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, but bytes on macOS
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _tell(paper: Paper, survey: Survey) -> None:
+    """What the figures stand for, for people."""
+    rows = [("", "rows"), ("in orders", f"{survey.lines:,}")]
+    for code, n in sorted(survey.services.items(), key=lambda item: (-item[1], item[0])):
+        rows.append((f"  of them {code}: {SERVICES.get(code, 'gift voucher')}, {kind_of(code)}", f"{n:,}"))
+    rows += [(f"not in an order: {reason.replace('_', ' ')}", f"{survey.skipped[reason]:,}") for reason in SKIPPED]
+    rows.append(("in the file", f"{survey.rows:,}"))
+    for line in table(rows, right=[1]):
+        paper.line(line)
+
+
+# Showing that it is alive.
+
+
+@define
+class Progress:
+    """One line that is drawn anew on a terminal; elsewhere a line every few seconds."""
+
+    out: TextIO
+    _told: float = 0.0
+
+    def say(self, text: str) -> None:
+        """Something to be read."""
+        print(text, file=self.out, flush=True)
+
+    def show(self, done: int, of: int, a_second: float) -> None:
+        """How far it is."""
+        text = f"{done:,} of {of:,} orders, {a_second:.0f} a second"
+        last = done == of
+        if self.out.isatty():
+            print(f"\r{text}\x1b[K", end="\n" if last else "", file=self.out, flush=True)
+        elif last or time.monotonic() - self._told >= 5:
+            self._told = time.monotonic()
+            print(text, file=self.out, flush=True)
