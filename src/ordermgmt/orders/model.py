@@ -290,7 +290,8 @@ def reckon(order: Order) -> Reckoning:
         standing += line.minor - given_back(line)
         out += earned_by(line)
     charges = sum(charge.minor for charge in order.charges) if wanted else 0
-    owed = standing + charges - order.credits
+    # A credit that is more than what is left lapses with the units it was granted on: nobody owes less than nothing.
+    owed = max(standing + charges - order.credits, 0)
     gone = any(bucket in totals for bucket in GONE_OUT)
     return Reckoning(totals, owed, min(out + charges, max(owed, 0)) if gone else 0)
 
