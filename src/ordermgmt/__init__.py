@@ -1,5 +1,6 @@
 """The whole life of an order, inside your application."""
 
+from .engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere, WebhookRejected
 from .engine.assembly import NamedPolicy
 from .engine.capability import Capability, Reaction, Rule, Seen, on, story
 from .engine.codec import Opaque
@@ -15,11 +16,14 @@ from .engine.effects import (
     Succeeded,
     Unknown,
 )
+from .engine.inbox import Message
 from .engine.laters import Reminder
 from .engine.lifecycle import Arrow, InvalidLifecycle, Lifecycle
 from .engine.messages import Command, Disagreement, Effect, Event, Later, News, Personal
+from .engine.operating import Reconciliation
 from .engine.ports import Clock, Ids, ManualClock, ManualIds, SystemClock, SystemIds
-from .engine.working import Capabilities, NotThere, Report
+from .engine.recovery import NotReconciled, Sending
+from .engine.working import Report
 from .errors import (
     AlreadyExists,
     CommandIdReused,
@@ -38,6 +42,7 @@ from .errors import (
 )
 from .management import DEFAULT_CAPABILITIES, AsyncOrderManagement, OrderManagement, Page, Preview, Recorded
 from .money import CurrencyMismatch, InvalidAmount, InvalidQuantity, Money, UnitPrice, UnknownCurrency
+from .operations import AsyncEffects, Effects
 from .orders import orders
 from .orders.messages import (
     AdvanceOrder,
@@ -122,6 +127,7 @@ __all__ = [
     "AnyItem",
     "Arrow",
     "AskLabel",
+    "AsyncEffects",
     "AsyncOrderManagement",
     "Authorise",
     "BuyLabel",
@@ -129,6 +135,7 @@ __all__ = [
     "CancelOrder",
     "CancelShipment",
     "CancelUnits",
+    "CannotTell",
     "Capabilities",
     "Capability",
     "Capture",
@@ -147,6 +154,7 @@ __all__ = [
     "Disagreement",
     "Discrepancy",
     "Effect",
+    "Effects",
     "Event",
     "ExpireOrder",
     "Fact",
@@ -168,8 +176,10 @@ __all__ = [
     "Lifecycle",
     "Line",
     "ListedItems",
+    "Listing",
     "ManualClock",
     "ManualIds",
+    "Message",
     "Misconfigured",
     "MissingExtra",
     "Money",
@@ -182,10 +192,12 @@ __all__ = [
     "NotComplete",
     "NotEnoughUnits",
     "NotFound",
+    "NotReconciled",
     "NotThatMany",
     "NotThere",
     "NothingOpen",
     "NothingOwed",
+    "Notice",
     "OnAccount",
     "Opaque",
     "Order",
@@ -214,6 +226,7 @@ __all__ = [
     "PutAwayStock",
     "Reaction",
     "ReceiveStock",
+    "Reconciliation",
     "RecordAuthorisation",
     "RecordCapture",
     "RecordChargeback",
@@ -244,6 +257,7 @@ __all__ = [
     "Scan",
     "Seen",
     "SendRefund",
+    "Sending",
     "Shipment",
     "Shortage",
     "Stock",
@@ -263,6 +277,7 @@ __all__ = [
     "Void",
     "VoidLabel",
     "VoidPayment",
+    "WebhookRejected",
     "WrongCurrency",
     "on",
     "orders",

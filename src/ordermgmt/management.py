@@ -7,8 +7,9 @@ Both classes put the same engine behind the same names.  What differs is only wh
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any, Self, TypeVar, overload
@@ -17,16 +18,20 @@ from attrs import field, frozen
 from pendulum import DateTime
 
 from .engine import drivers
+from .engine.adapters import Notice, WebhookRejected
 from .engine.assembly import Assembly, NamedPolicy
 from .engine.capability import Capability, Reaction
 from .engine.codec import Opaque, from_json
+from .engine.inbox import Message
 from .engine.instants import from_text
 from .engine.messages import Command, Event, Personal, check_id, check_text, shorten
+from .engine.operating import Operator
 from .engine.ports import Clock, Ids, SystemClock, SystemIds
 from .engine.requests import Job, Result
 from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage
-from .engine.working import Calls, Chance, Handle, Look, Report, Reveal, Time, WorkRequest, due_work
+from .engine.working import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, Worker, WorkRequest
 from .errors import InvalidInput, Misconfigured, NotFound
+from .operations import AsyncEffects, Effects
 from .orders import orders
 from .orders.model import Order
 from .orders.port import AnyItem, Items
@@ -47,6 +52,8 @@ BATCH_MAX = 5_000
 PAGE_MAX = 1_000
 DEADLINE = timedelta(seconds=30)
 LEASE = timedelta(seconds=60)
+WEBHOOK_MAX = 1 << 20
+"""The longest webhook that is read, in bytes."""
 
 
 @frozen(kw_only=True)
@@ -202,9 +209,24 @@ class _Settings:
         ]
         return Preview(entity=result.unwrap(), events=tuple(events))
 
-    def work(self, group: str | None) -> Any:
-        """The steps of due work."""
-        return due_work(self.assembly, group=group, lease=self.lease, deadline=self.deadline)
+    @property
+    def operator(self) -> Operator:
+        """The steps of due work and of operating it."""
+        return Operator(Worker(assembly=self.assembly, lease=self.lease, deadline=self.deadline))
+
+    def notices(self, family: str, name: str, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
+        """What a webhook tells, verified by the adapter it is for."""
+        adapter = self.assembly.ports.get(family, {}).get(name)
+        if adapter is None:
+            raise NotFound(family.rstrip("s"), name)
+        if not hasattr(adapter, "parse_webhook"):
+            raise InvalidInput(f"the adapter {name!r} reads no webhooks: it has no parse_webhook")
+        if not isinstance(body, bytes):
+            raise InvalidInput(f"body must be the raw bytes that came (got {type(body).__name__})")
+        if len(body) > WEBHOOK_MAX:
+            raise WebhookRejected(f"a webhook of {len(body)} bytes is larger than {WEBHOOK_MAX}; nothing was read")
+        notices: Sequence[Notice] = adapter.parse_webhook(headers, body, now=self.clock.now())
+        return notices
 
     def check_statuses(self, capability: Capability[Any], stored: Iterable[str]) -> None:
         """Every stored status must exist in today's drawing."""
@@ -251,6 +273,7 @@ def _settings(
     policies: Sequence[NamedPolicy],
     chance: random.Random | None,
     secret: bytes,
+    installation: str,
     deadline: timedelta,
     lease: timedelta,
 ) -> _Settings:
@@ -265,6 +288,7 @@ def _settings(
         policies=policies,
         ports={"gateways": gateways or {}, "carriers": carriers or {}, "ports": ports or {}},
         secret=secret,
+        installation=check_text(installation, "installation", empty=True),
     )
     return _Settings(
         assembly=assembly,
@@ -315,6 +339,7 @@ class OrderManagement:
         policies: Sequence[NamedPolicy] = (),
         chance: random.Random | None = None,
         secret: bytes = b"",
+        installation: str = "",
         deadline: timedelta = DEADLINE,
         lease: timedelta = LEASE,
     ) -> None:
@@ -331,12 +356,14 @@ class OrderManagement:
             policies=policies,
             chance=chance,
             secret=secret,
+            installation=installation,
             deadline=deadline,
             lease=lease,
         )
         if getattr(storage, "awaits", False):
             raise Misconfigured(f"{type(storage).__name__} is awaited; use it with AsyncOrderManagement")
         self._storage = storage
+        self._operator = self._settings.operator
         for capability in self._settings.assembly.capabilities:
             self._settings.check_statuses(capability, storage.statuses(capability.kind))
 
@@ -433,22 +460,38 @@ class OrderManagement:
         """Do what is due for this order now: effects and later commands.  Answers the order as it stands then."""
         check_id(order_id, "order_id")
         self.get(Order, order_id)
-        self._work(order_id)
+        self._run(self._operator.worker.due_work(order_id))
         return self.get(Order, order_id)
 
     def run_due(self) -> Report:
         """Do everything that is due now, for all orders, until nothing is.  Any number of workers may."""
-        return self._work(None)
+        report: Report = self._run(self._operator.worker.due_work())
+        return report
 
-    def _work(self, group: str | None) -> Report:
-        steps = self._settings.work(group)
+    @property
+    def effects(self) -> Effects:
+        """What is due, what is stuck, and what the providers' books say."""
+        return Effects(self._operator, self._run)
+
+    def receive_webhook(
+        self, gateway: str, headers: Mapping[str, str], body: bytes, *, family: str = "gateways"
+    ) -> list[Message]:
+        """Verify a webhook and store what it tells; once this answers, tell the sender that it has arrived.
+
+        What was stored is applied by `run_due`, each notice once, whatever way and how often it comes.  Raises
+        `WebhookRejected` where signature or form are wrong; nothing was stored then.
+        """
+        notices = self._settings.notices(family, gateway, headers, body)
+        messages: list[Message] = self._run(self._operator.receive((family, gateway), notices))
+        return messages
+
+    def _run(self, steps: Generator[WorkRequest, Any, Any]) -> Any:
         answer: Any = None
         try:
             while True:
                 answer = self._answer(steps.send(answer))
         except StopIteration as end:
-            report: Report = end.value
-            return report
+            return end.value
 
     def _answer(self, request: WorkRequest) -> Any:
         match request:
@@ -456,8 +499,12 @@ class OrderManagement:
                 return self._storage.find(query)
             case Handle(commands=commands):
                 return self._handle(self._settings.work_jobs(commands))
+            case Read(keys=keys):
+                return self._storage.read(keys)
             case Reveal(refs=refs):
                 return self._storage.personal(refs)
+            case Listen(adapter=adapter, since=since, until=until, cursor=cursor):
+                return adapter.list(since, until, cursor)
             case Calls(calls=calls):
                 return [drivers.call(call) for call in calls]
             case Time():
@@ -498,6 +545,7 @@ class AsyncOrderManagement:
         policies: Sequence[NamedPolicy] = (),
         chance: random.Random | None = None,
         secret: bytes = b"",
+        installation: str = "",
         deadline: timedelta = DEADLINE,
         lease: timedelta = LEASE,
     ) -> None:
@@ -514,10 +562,12 @@ class AsyncOrderManagement:
             policies=policies,
             chance=chance,
             secret=secret,
+            installation=installation,
             deadline=deadline,
             lease=lease,
         )
         self._storage = storage
+        self._operator = self._settings.operator
         self._checked = False
 
     @property
@@ -630,22 +680,34 @@ class AsyncOrderManagement:
         """See `OrderManagement.settle`."""
         check_id(order_id, "order_id")
         await self.get(Order, order_id)
-        await self._work(order_id)
+        await self._run(self._operator.worker.due_work(order_id))
         return await self.get(Order, order_id)
 
     async def run_due(self) -> Report:
         """See `OrderManagement.run_due`."""
-        return await self._work(None)
+        report: Report = await self._run(self._operator.worker.due_work())
+        return report
 
-    async def _work(self, group: str | None) -> Report:
-        steps = self._settings.work(group)
+    @property
+    def effects(self) -> AsyncEffects:
+        """See `OrderManagement.effects`."""
+        return AsyncEffects(self._operator, self._run)
+
+    async def receive_webhook(
+        self, gateway: str, headers: Mapping[str, str], body: bytes, *, family: str = "gateways"
+    ) -> list[Message]:
+        """See `OrderManagement.receive_webhook`."""
+        notices = await asyncio.to_thread(self._settings.notices, family, gateway, headers, body)
+        messages: list[Message] = await self._run(self._operator.receive((family, gateway), notices))
+        return messages
+
+    async def _run(self, steps: Generator[WorkRequest, Any, Any]) -> Any:
         answer: Any = None
         try:
             while True:
                 answer = await self._answer(steps.send(answer))
         except StopIteration as end:
-            report: Report = end.value
-            return report
+            return end.value
 
     async def _answer(self, request: WorkRequest) -> Any:
         match request:
@@ -653,8 +715,13 @@ class AsyncOrderManagement:
                 return await self._store("find", query)
             case Handle(commands=commands):
                 return await self._handle(self._settings.work_jobs(commands))
+            case Read(keys=keys):
+                return await self._store("read", keys)
             case Reveal(refs=refs):
                 return await self._store("personal", refs)
+            case Listen(adapter=adapter, since=since, until=until, cursor=cursor):
+                listing = await asyncio.to_thread(adapter.list, since, until, cursor)
+                return await listing if inspect.isawaitable(listing) else listing
             case Calls(calls=calls):
                 # Lanes are independent, so their calls go out together.
                 return await asyncio.gather(*(drivers.call_async(call) for call in calls))

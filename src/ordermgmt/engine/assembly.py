@@ -8,12 +8,14 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import Misconfigured, Refused
-from .capability import Capability, Policy, Reaction, Rule
+from .capability import Capability, Hearing, Policy, Reaction, Rule
 from .codec import Codec
 from .discrepancies import DISCREPANCIES
 from .effects import EFFECTS
+from .inbox import MESSAGES
 from .laters import LATERS
 from .messages import Command, Effect, Event
+from .recovery import SENDINGS
 from .transaction import Key
 
 FOLLOW_UPS_MAX = 20_000
@@ -39,8 +41,10 @@ class Assembly:
         policies: Iterable[NamedPolicy] = (),
         ports: Mapping[str, Mapping[str, Any]] | None = None,
         secret: bytes = b"",
+        installation: str = "",
     ) -> None:
-        self.capabilities: tuple[Capability[Any], ...] = (*capabilities, EFFECTS, LATERS, DISCREPANCIES)
+        self.capabilities: tuple[Capability[Any], ...] = (*capabilities, *ENGINES_OWN)
+        self.installation = installation
         self.policies = tuple(policies)
         self.ports = {family: dict(named) for family, named in (ports or {}).items()}
         self.secret = secret
@@ -50,6 +54,11 @@ class Assembly:
         self.reactions = self._reactions(tuple(reactions))
         self.effects: dict[type[Effect], Capability[Any]] = {
             effect: capability for capability in self.capabilities for effect in capability.effects
+        }
+        self.hearing: dict[str, tuple[Capability[Any], Hearing]] = {
+            family: (capability, hearing)
+            for capability in self.capabilities
+            for family, hearing in capability.hears.items()
         }
         self.refusals = {cls.__name__: cls for cls in self._refusals()}
         self.codec = self._codec()
@@ -114,12 +123,15 @@ class Assembly:
             types[capability.state] = capability.v
             types |= {event: event.v for event in capability.evolve}
             types |= {effect: effect.v for effect in capability.effects}
-            types |= {command: 1 for command in capability.rules if capability.kind not in _ENGINES_OWN}
+            types |= dict.fromkeys(capability.values, 1)
+            if capability not in ENGINES_OWN:
+                types |= dict.fromkeys(capability.rules, 1)
             upcasters |= capability.upcasters
         return Codec(types, upcasters)
 
 
-_ENGINES_OWN = frozenset({EFFECTS.kind, LATERS.kind, DISCREPANCIES.kind})
+ENGINES_OWN: tuple[Capability[Any], ...] = (SENDINGS, MESSAGES, EFFECTS, LATERS, DISCREPANCIES)
+"""The entities of the engine itself."""
 _SOMETHING = Event()
 
 

@@ -114,6 +114,18 @@ class Rule:
     """The command with ids given to what the caller left unnamed."""
 
 
+@frozen
+class Hearing:
+    """How a provider's notice about something of ours, rather than about an effect, is understood."""
+
+    index: str
+    """The declared index that holds the provider's reference."""
+    belongs: Callable[[Any, str], bool]
+    """(state, adapter's name) → whether this adapter may speak about it."""
+    told: Callable[[Any, tuple[Any, ...]], Iterable[Any]]
+    """(state, what the notice holds) → the news it is."""
+
+
 @frozen(kw_only=True)
 class Capability(Generic[State]):
     """Everything about one kind of entity.  Hosts write their own the same way."""
@@ -134,6 +146,10 @@ class Capability(Generic[State]):
     """Declared search fields: pure functions of the state, as text; None is not indexed."""
     index_all: Callable[[State], Mapping[str, str | None]] | None = None
     """All of `indexes` in one go, where that is cheaper; the law is that both agree."""
+    hears: Mapping[str, Hearing] = field(factory=dict[str, Hearing])
+    """Family of adapters → how their notices about this kind of entity are understood."""
+    values: tuple[type[Any], ...] = ()
+    """What adapters of its effects answer with, as far as it must be stored: facts, scans."""
     identify: Callable[[Any], str] = field(default=lambda key: check_id(key, "id"))
     """The id in the store for the key a caller uses: ``("mug", "main")`` → ``"main/mug"``."""
     refusals: tuple[type[Refused], ...] = ()
@@ -152,6 +168,10 @@ class Capability(Generic[State]):
     def reacting(self, *more: Reaction) -> Capability[State]:
         """The same capability with further reactions after its own."""
         return attrs.evolve(self, reactions=(*self.reactions, *more))
+
+    def performing(self, *effects: type[Effect]) -> Capability[State]:
+        """The same capability with further effects: what reactions of a host's own may ask of its ports."""
+        return attrs.evolve(self, effects=(*self.effects, *effects))
 
     def index(self, state: State) -> Mapping[str, str | None]:
         """The value of every declared index."""
@@ -176,7 +196,7 @@ def changed(state: State, **changes: Any) -> State:
     names = _FIELDS.get(cls)
     if names is None:
         names = _FIELDS[cls] = tuple(a.name for a in attrs.fields(cls))
-    copy = object.__new__(cls)
+    copy: State = object.__new__(cls)
     for name in names:
         _set(copy, name, changes[name] if name in changes else getattr(state, name))
     if not changes.keys() <= set(names):

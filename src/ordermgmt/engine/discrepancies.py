@@ -6,6 +6,7 @@ news was refused.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from statemachine import State, StateMachine
 
 from .capability import Capability, Rule, Seen, as_type, changed, require
 from .lifecycle import Lifecycle
-from .messages import Command, Event, check_name, checked_name, checked_note
+from .messages import Command, Event, News, check_name, checked_name, checked_note
 
 KIND = "discrepancy"
 
@@ -64,11 +65,31 @@ class DiscrepancyResolved(Event):
 
 
 @frozen(kw_only=True)
+class OpenDiscrepancy(News[Discrepancy]):
+    """Note a disagreement that a comparison found.  The same one is noted once."""
+
+    about: tuple[str, str]
+    reason: str
+
+
+@frozen(kw_only=True)
 class ResolveDiscrepancy(Command[Discrepancy]):
     """Say how it was resolved."""
 
     discrepancy_id: str = field(validator=checked_name)
     note: str = field(validator=checked_note)
+
+
+def _open(command: OpenDiscrepancy, state: Discrepancy | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    if state is None:
+        yield DiscrepancyOpened(
+            discrepancy_id=_found_id(command), about=command.about, command="reconcile", reason=command.reason
+        )
+
+
+def _found_id(command: OpenDiscrepancy) -> str:
+    digest = hashlib.sha256("|".join((*command.about, command.reason)).encode()).hexdigest()
+    return f"{command.about[0]}.{command.about[1]}.{digest[:12]}"
 
 
 def _resolve(command: ResolveDiscrepancy, state: Discrepancy | None, seen: Seen, at: DateTime) -> Iterable[Event]:
@@ -88,7 +109,7 @@ DISCREPANCIES = Capability(
     kind=KIND,
     state=Discrepancy,
     lifecycle=DISCREPANCY,
-    rules={ResolveDiscrepancy: Rule(_resolve, _by_id)},
+    rules={OpenDiscrepancy: Rule(_open, _found_id), ResolveDiscrepancy: Rule(_resolve, _by_id)},
     evolve={
         DiscrepancyOpened: lambda state, e: Discrepancy(
             discrepancy_id=e.discrepancy_id,

@@ -23,7 +23,7 @@ from .capability import Capability, Evolve, Rule, Seen, as_type, changed, requir
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
-from .messages import Command, Event, News, Replies, check_name, checked_name, checked_note
+from .messages import Command, Event, News, Replies, check_name, checked_name, checked_note, checked_text
 
 KIND = "effect"
 ATTEMPTS_MAX = 12
@@ -32,7 +32,11 @@ BACKOFF_MAX = timedelta(hours=1)
 
 
 class EffectChart(StateMachine):
-    """How an intent ends.  Parked waits for a person; everything else that is not final has a due time."""
+    """How an intent ends.  Parked waits for a person; everything else that is not final has a due time.
+
+    `succeed` and `fail` lead out of `ready` too: after a restored backup, an intent that looks unsent may have been
+    executed, and what the provider tells is a fact.
+    """
 
     ready = State(initial=True)
     sending = State()
@@ -45,10 +49,17 @@ class EffectChart(StateMachine):
 
     claim = ready.to(sending) | pending.to(sending) | unknown.to(sending)
     put_off = sending.to(ready)
+    renew = sending.to(ready)
     wait = sending.to(pending)
     lose = sending.to(unknown)
-    succeed = sending.to(succeeded) | pending.to(succeeded) | unknown.to(succeeded) | parked.to(succeeded)
-    fail = sending.to(failed) | pending.to(failed) | unknown.to(failed) | parked.to(failed)
+    succeed = (
+        ready.to(succeeded)
+        | sending.to(succeeded)
+        | pending.to(succeeded)
+        | unknown.to(succeeded)
+        | parked.to(succeeded)
+    )
+    fail = ready.to(failed) | sending.to(failed) | pending.to(failed) | unknown.to(failed) | parked.to(failed)
     park = sending.to(parked) | unknown.to(parked) | pending.to(parked)
     retry = parked.to(unknown)
     cancel = ready.to(cancelled)
@@ -125,6 +136,16 @@ class Intent:
     token: int = 0
     """Counts the claims: an answer with an older token comes from a worker that was overtaken."""
     first_sent: DateTime | None = None
+    """When it was first sent under its present key."""
+    last_sent: DateTime | None = None
+    """When it was last sent."""
+    generation: int = 1
+    """Counts the keys: a new one is made only with proof that the old one is dead."""
+    looks: int = 0
+    """How many lookups in a row found nothing."""
+    installation: str = ""
+    """Which installation planned it; no other one sends it."""
+    ended_at: DateTime | None = None
     doubtful: bool = False
     """True once an attempt's outcome was unknown: from then on it may have been executed."""
     reference: str = ""
@@ -155,6 +176,7 @@ class EffectClaimed(Event):
     token: int
     lease: DateTime
     at: DateTime
+    sends: bool = True
 
 
 @frozen(kw_only=True)
@@ -163,6 +185,7 @@ class EffectSucceeded(Event):
 
     trigger: ClassVar[str | None] = "succeed"
     reference: str
+    at: DateTime | None = None
     evidence: str = ""
 
 
@@ -192,6 +215,8 @@ class EffectLost(Event):
     trigger: ClassVar[str | None] = "lose"
     cause: str
     due: DateTime
+    looks: int = 0
+    """How many lookups in a row have found nothing by now."""
 
 
 @frozen(kw_only=True)
@@ -200,6 +225,32 @@ class EffectPutOff(Event):
 
     trigger: ClassVar[str | None] = "put_off"
     due: DateTime
+
+
+@frozen(kw_only=True)
+class EffectRenewed(Event):
+    """Its key is proven dead: whatever was sent under it was never executed and never will be."""
+
+    trigger: ClassVar[str | None] = "renew"
+    generation: int
+    key: str
+    proof: str
+    due: DateTime
+
+
+@frozen(kw_only=True)
+class EffectDeferred(Event):
+    """Nothing can be done now."""
+
+    why: str
+    due: DateTime
+
+
+@frozen(kw_only=True)
+class EffectAdopted(Event):
+    """Another installation takes it over."""
+
+    installation: str
 
 
 @frozen(kw_only=True)
@@ -232,10 +283,12 @@ class EffectCancelled(Event):
 
 @frozen(kw_only=True)
 class ClaimEffect(Command[Intent]):
-    """Mark an intent as being sent, before its adapter is called."""
+    """Mark an intent as being worked on, before its adapter is called."""
 
     effect_id: str
     lease: timedelta = timedelta(seconds=60)
+    sends: bool = True
+    """Whether this may send the request, or only looks what became of it."""
 
 
 @frozen(kw_only=True)
@@ -243,11 +296,34 @@ class SettleEffect(News[Intent]):
     """Record what became of an attempt.  `news` is what that means for the business."""
 
     effect_id: str
-    token: int
+    token: int | None
+    """The token of the attempt that was answered; None for the provider's own words, which no attempt overtakes."""
     outcome: Outcome
     news: tuple[News[Any], ...] = ()
     jitter: float = 0.0
     """0 to 1: where in the second half of the back-off the next attempt falls."""
+    evidence: str = ""
+
+
+@frozen(kw_only=True)
+class RenewEffect(News[Intent]):
+    """Give an intent a new key, with the proof that the old one is dead."""
+
+    effect_id: str
+    token: int
+    key: str
+    proof: str
+
+
+@frozen(kw_only=True)
+class DeferEffect(News[Intent]):
+    """Come back later: nothing can be done now.  `looked` counts a lookup that found nothing."""
+
+    effect_id: str
+    token: int
+    until: DateTime
+    why: str
+    looked: bool = False
 
 
 @frozen(kw_only=True)
@@ -260,11 +336,32 @@ class ParkEffect(News[Intent]):
 
 
 @frozen(kw_only=True)
+class AdoptEffect(Command[Intent]):
+    """Take over an intent that another installation planned: after a move, never for a copy."""
+
+    effect_id: str = field(validator=checked_name)
+    installation: str
+
+
+@frozen(kw_only=True)
 class RetryEffect(Command[Intent]):
     """A person: try a parked intent again, with the same key."""
 
     effect_id: str = field(validator=checked_name)
     note: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
+class ResolveEffect(Command[Intent]):
+    """A person: say what became of an intent, with evidence.  Made by `shop.effects.resolve`.
+
+    Refused while the intent is not stuck; repeating it changes nothing.
+    """
+
+    effect_id: str = field(validator=checked_name)
+    outcome: Succeeded | Declined
+    evidence: str = field(validator=checked_text)
+    news: tuple[News[Any], ...] = ()
 
 
 @frozen(kw_only=True)
@@ -296,6 +393,18 @@ def backoff(attempts: int, jitter: float) -> timedelta:
     return step / 2 + (step / 2) * jitter
 
 
+@attrs.define
+class NotStuck(Refused):
+    """Only an intent that is parked or whose outcome is unknown can be resolved by hand."""
+
+    effect_id: str
+    status: str
+
+    @property
+    def message(self) -> str:
+        return f"effect {self.effect_id} is {self.status}; only a parked or unknown one is resolved by hand"
+
+
 def _claim(command: ClaimEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     intent = require(state, KIND, command.effect_id)
     if intent.due > at or intent.status in ("parked", *EFFECT.final):
@@ -303,34 +412,60 @@ def _claim(command: ClaimEffect, state: Intent | None, seen: Seen, at: DateTime)
     if intent.status == "sending":
         # The lease has run out, so the worker before us is dead or asleep: its call may have been executed.
         yield EffectLost(cause="the worker did not answer before its lease ended", due=at)
-    yield EffectClaimed(token=intent.token + 1, lease=at + command.lease, at=at)
+    yield EffectClaimed(token=intent.token + 1, lease=at + command.lease, at=at, sends=command.sends)
 
 
 def _settle(command: SettleEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     intent = require(state, KIND, command.effect_id)
     if intent.ended:
         return
-    match command.outcome:
-        case Succeeded(reference=reference):
-            # A success is a fact, whoever brings it.  It may come while another attempt is on its way.
-            yield EffectSucceeded(reference=reference or intent.reference)
-        case _ if command.token != intent.token or intent.status != "sending":
-            return  # from a worker that was overtaken: the attempt that counts is another one
+    outcome = command.outcome
+    if isinstance(outcome, Succeeded):
+        # A success is a fact, whoever brings it.  It may come while another attempt is on its way.
+        reference = outcome.reference or intent.reference
+        yield EffectSucceeded(reference=reference, at=at, evidence=command.evidence)
+    elif command.token is None:
+        if isinstance(outcome, Declined):
+            yield EffectFailed(code=outcome.code, message=outcome.message, evidence=command.evidence)
+    elif command.token == intent.token and intent.status == "sending":
+        yield _settled(intent, outcome, command.jitter, at)
+
+
+def _settled(intent: Intent, outcome: Outcome, jitter: float, at: DateTime) -> Event:
+    """What the attempt that counts came to, if it was no success."""
+    match outcome:
         case Declined(code=code, message=message):
-            yield EffectFailed(code=code, message=message)
+            return EffectFailed(code=code, message=message)
         case Pending(reference=reference, again_after=again_after):
-            yield EffectAwaited(reference=reference, due=at + again_after)
+            return EffectAwaited(reference=reference or "pending", due=at + again_after)
         case RetryLater(after=after):
-            wait = min(max(after, timedelta(0)), BACKOFF_MAX)
+            wait = min(max(after, timedelta(seconds=1)), BACKOFF_MAX)
             if intent.doubtful:
-                yield EffectLost(cause="put off by the provider", due=at + wait)
-            else:
-                yield EffectPutOff(due=at + wait)
-        case Unknown(cause=cause):
+                return EffectLost(cause="put off by the provider", due=at + wait)
+            return EffectPutOff(due=at + wait)
+        case _:
+            cause = outcome.cause if isinstance(outcome, Unknown) else ""
             if intent.attempts >= ATTEMPTS_MAX:
-                yield EffectParked(reason=f"{intent.attempts} attempts without an answer; the last: {cause}")
-            else:
-                yield EffectLost(cause=cause, due=at + backoff(intent.attempts, command.jitter))
+                return EffectParked(reason=f"{intent.attempts} attempts without an answer; the last: {cause}")
+            return EffectLost(cause=cause, due=at + backoff(intent.attempts, jitter))
+
+
+def _renew(command: RenewEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    intent = require(state, KIND, command.effect_id)
+    if command.token == intent.token and intent.status == "sending":
+        yield EffectRenewed(generation=intent.generation + 1, key=command.key, proof=command.proof, due=at)
+
+
+def _defer(command: DeferEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    intent = require(state, KIND, command.effect_id)
+    if intent.ended or intent.status == "parked" or command.token != intent.token:
+        return
+    if intent.attempts >= ATTEMPTS_MAX and intent.status == "sending":
+        yield EffectParked(reason=f"{intent.attempts} attempts without an answer; the last: {command.why}")
+    elif intent.status == "sending":
+        yield EffectLost(cause=command.why, due=command.until, looks=intent.looks + 1 if command.looked else 0)
+    elif intent.due <= at:
+        yield EffectDeferred(why=command.why, due=command.until)
 
 
 def _news_of(command: SettleEffect, events: tuple[Event, ...]) -> Replies:
@@ -342,6 +477,29 @@ def _park(command: ParkEffect, state: Intent | None, seen: Seen, at: DateTime) -
     intent = require(state, KIND, command.effect_id)
     if not intent.ended and command.token == intent.token:
         yield EffectParked(reason=command.reason)
+
+
+def _adopt(command: AdoptEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    intent = require(state, KIND, command.effect_id)
+    if not intent.ended and intent.installation != command.installation:
+        yield EffectAdopted(installation=command.installation)
+
+
+def _resolve(command: ResolveEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    intent = require(state, KIND, command.effect_id)
+    outcome = command.outcome
+    if intent.status == ("succeeded" if isinstance(outcome, Succeeded) else "failed"):
+        return
+    if intent.status not in ("parked", "unknown", "pending"):
+        raise NotStuck(intent.effect_id, intent.status)
+    if isinstance(outcome, Succeeded):
+        yield EffectSucceeded(reference=outcome.reference or intent.reference, at=at, evidence=command.evidence)
+    else:
+        yield EffectFailed(code=outcome.code, message=outcome.message, evidence=command.evidence)
+
+
+def _resolved_news(command: ResolveEffect, events: tuple[Event, ...]) -> Replies:
+    return command.news if events else ()
 
 
 def _retry(command: RetryEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
@@ -367,12 +525,29 @@ EVOLVE: Mapping[type[Event], Evolve] = {
         token=e.token,
         due=e.lease,
         attempts=state.attempts + 1,
-        first_sent=state.first_sent or e.at,
+        first_sent=(state.first_sent or e.at) if e.sends else state.first_sent,
+        last_sent=e.at if e.sends else state.last_sent,
     ),
-    EffectSucceeded: lambda state, e: _moved(state, e, reference=e.reference),
+    EffectSucceeded: lambda state, e: _moved(state, e, reference=e.reference, ended_at=e.at),
     EffectFailed: lambda state, e: _moved(state, e, reason=f"{e.code} {e.message}".strip()),
     EffectAwaited: lambda state, e: _moved(state, e, reference=e.reference, due=e.due),
-    EffectLost: lambda state, e: _moved(state, e, reason=e.cause, due=e.due, doubtful=True),
+    EffectLost: lambda state, e: _moved(state, e, reason=e.cause, due=e.due, doubtful=True, looks=e.looks),
+    EffectDeferred: lambda state, e: _moved(state, e, reason=e.why, due=e.due),
+    # A new key: as if it had never been sent, for that is what was proven.
+    EffectRenewed: lambda state, e: _moved(
+        state,
+        e,
+        key=e.key,
+        generation=e.generation,
+        reason=e.proof,
+        due=e.due,
+        doubtful=False,
+        looks=0,
+        first_sent=None,
+        last_sent=None,
+        reference="",
+    ),
+    EffectAdopted: lambda state, e: _moved(state, e, installation=e.installation),
     # Not executed and not counted: as if it had never been tried.
     EffectPutOff: lambda state, e: _moved(
         state, e, due=e.due, attempts=state.attempts - 1, first_sent=None if state.attempts == 1 else state.first_sent
@@ -394,6 +569,10 @@ EFFECTS = Capability(
     rules={
         ClaimEffect: Rule(_claim, _by_id),
         SettleEffect: Rule(_settle, _by_id, then=_news_of),
+        RenewEffect: Rule(_renew, _by_id),
+        DeferEffect: Rule(_defer, _by_id),
+        AdoptEffect: Rule(_adopt, _by_id),
+        ResolveEffect: Rule(_resolve, _by_id, then=_resolved_news),
         ParkEffect: Rule(_park, _by_id),
         RetryEffect: Rule(_retry, _by_id),
         CancelEffect: Rule(_cancel, _by_id),
@@ -404,9 +583,12 @@ EFFECTS = Capability(
         "due": lambda intent: None if intent.ended or intent.status == "parked" else to_text(intent.due),
         "lane": lambda intent: None if intent.ended else intent.lane,
         "group": lambda intent: intent.group,
+        "port": lambda intent: "/".join(intent.port),
+        "key": lambda intent: intent.key,
+        "ended_at": lambda intent: to_text(intent.ended_at) if intent.ended_at is not None else None,
     },
     identify=check_name,
-    refusals=(NotDue,),
+    refusals=(NotDue, NotStuck),
     last=True,
 )
 

@@ -124,11 +124,11 @@ class Deciding:
         except Exception as error:  # noqa: BLE001 - a bug in one command reaches its caller only
             self.working.undo()
             return Result(error=error)
-        self.working.keep()
+        changed = self.working.keep()
         entity = self.working.look(self._assembly.target(job.command))
         if job.command_id:
             self._remember(Decided(fingerprint(job.command), *entity.key, entity.version))
-        return Result(state=entity.state)
+        return Result(state=entity.state, changed=changed)
 
     # Command ids.
 
@@ -283,13 +283,14 @@ class Deciding:
         if arrow is not None:
             status = lifecycle.after(current, arrow)
             if status is not None:
-                return self._assembly.codec.with_status(event, status)
+                stamped: Event = self._assembly.codec.with_status(event, status)
+                return stamped
             if not news:
                 raise NotAllowed(lifecycle.name, entity.key[1], current, arrow, lifecycle.allowed(current))
             reason = f"{lifecycle.name} is {current}: no arrow '{arrow}' from there; kept without it"
             self._disagree(entity.key, cause, reason)
         if entity.state is None or entity.state.status != current:
-            return self._assembly.codec.with_status(event, current)
+            event = self._assembly.codec.with_status(event, current)
         return event
 
     def _sort(
@@ -321,6 +322,7 @@ class Deciding:
             group=effect.group,
             request=self._assembly.codec.freeze(effect),
             key=idempotency_key(self._assembly.secret, effect_id, kind),
+            installation=self._assembly.installation,
             status="ready",
             due=at,
             planned_at=at,

@@ -56,6 +56,8 @@ class Result:
 
     state: Any = None
     error: Exception | None = None
+    changed: bool = False
+    """Whether anything was recorded."""
 
     def unwrap(self) -> Any:
         """The entity; raises the error."""

@@ -1,65 +1,49 @@
-"""Due work: effects to send, answers to settle, later commands whose time has come.
+"""Due work: notices to apply, later commands whose time has come, effects to send and answers to settle.
 
-A generator like `handling.attempt`: it yields what shall be looked up, handled and called, so that one order of
-steps serves blocking and asyncio hosts.  It is re-entrant: any number of threads, processes, cron jobs or queue
-workers may do due work at the same time, for a claim succeeds once.
+Generators like `handling.attempt`: they yield what shall be looked up, handled and called, so that one order of
+steps serves blocking and asyncio hosts.  All of it is re-entrant: any number of threads, processes, cron jobs or
+queue workers may do due work at the same time, for a claim succeeds once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 from pendulum import DateTime
 
 from ..errors import Conflict
+from .adapters import Adapter, CannotTell, NotThere
 from .assembly import Assembly
+from .capability import changed
 from .codec import Opaque
-from .effects import ClaimEffect, Intent, Outcome, ParkEffect, SettleEffect, Unknown
+from .effects import (
+    ClaimEffect,
+    Declined,
+    DeferEffect,
+    Intent,
+    Outcome,
+    ParkEffect,
+    RenewEffect,
+    SettleEffect,
+    Succeeded,
+    Unknown,
+    idempotency_key,
+)
+from .inbox import ApplyMessage, KeepMessage, Message
 from .instants import to_text
 from .laters import Reminder, RunLater
 from .messages import Command, Effect, News
+from .recovery import THE_ONE, Sending
 from .requests import Result
-from .transaction import Found, Query
+from .transaction import Found, Key, Query, Row
+from .unknown import EXECUTE, LOOK, Step, next_step, not_there
 
 BATCH = 64
 """How many effects are claimed, and settled, in one commit."""
-
-
-@frozen
-class Capabilities:
-    """What an adapter promises about asking twice, as data.  The engine chooses its steps by it."""
-
-    idempotency: str = "none"
-    """``"key"``: a repeated key is executed once; ``"reference"``: a repeated reference is refused; ``"none"``."""
-    key_ttl: timedelta = timedelta(hours=24)
-    """How long the provider remembers a key."""
-    lookup: bool = False
-    """Whether `lookup(key)` tells truthfully what became of a request."""
-    late_window: timedelta = timedelta(minutes=15)
-    """How long after it was sent a request may still arrive and be executed."""
-
-
-@frozen
-class NotThere:
-    """A lookup's answer: the provider has no such request."""
-
-
-class Adapter(Protocol):
-    """What the engine calls: any port that performs effects.  Answers may be awaitable under asyncio."""
-
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    def execute(self, request: Any, *, key: str, deadline: timedelta) -> Any:
-        """Do it.  Answers an outcome; every exception counts as `Unknown`."""
-        ...
-
-    def lookup(self, request: Any, *, key: str, deadline: timedelta) -> Any:
-        """What became of the request with this key: an outcome, or `NotThere`.  Changes nothing."""
-        ...
+NOT_OURS = timedelta(hours=1)
 
 
 @frozen
@@ -67,6 +51,13 @@ class Look:
     """Answered with what the query finds."""
 
     query: Query
+
+
+@frozen
+class Read:
+    """Answered with the rows under these keys."""
+
+    keys: tuple[Key, ...]
 
 
 @frozen
@@ -102,6 +93,16 @@ class Calls:
 
 
 @frozen
+class Listen:
+    """Ask an adapter for a page of its books.  Answered with a `Listing`; exceptions reach the caller."""
+
+    adapter: Any
+    since: DateTime
+    until: DateTime
+    cursor: str | None
+
+
+@frozen
 class Time:
     """Answered with the present instant."""
 
@@ -111,7 +112,7 @@ class Chance:
     """Answered with a number from 0 to 1."""
 
 
-WorkRequest = Look | Handle | Reveal | Calls | Time | Chance
+WorkRequest = Look | Read | Handle | Reveal | Calls | Listen | Time | Chance
 
 
 @define
@@ -128,164 +129,329 @@ class Report:
     parked: int = 0
     laters: int = 0
     """Later commands decided."""
-    discrepancies: list[str] = field(factory=list[str])
+    notices: int = 0
+    """Providers' notices applied."""
+    suspended: bool = False
+    """True while nothing is sent: a backup was restored, and providers are to be reconciled first."""
+    foreign: int = 0
+    """Due effects of another installation, left alone."""
 
     def __str__(self) -> str:
-        return (
+        told = (
             f"{self.sent} calls: {self.succeeded} succeeded, {self.failed} failed, {self.waiting} to be asked again, "
-            f"{self.parked} parked; {self.laters} later commands"
+            f"{self.parked} parked; {self.laters} later commands, {self.notices} notices"
         )
+        if self.suspended:
+            told += "; sending is suspended until all providers are reconciled"
+        return f"{told}; {self.foreign} effects of another installation left alone" if self.foreign else told
 
 
 @define
 class _Plan:
-    """A claimed intent and what to do with it."""
+    """A due intent and what to do with it."""
 
     intent: Intent
-    step: str
-    reason: str = ""
+    step: Step
     request: Any = None
 
 
-def due_work(
-    assembly: Assembly, *, group: str | None = None, lease: timedelta = timedelta(seconds=60), deadline: timedelta
-) -> Generator[WorkRequest, Any, Report]:
-    """Everything that is due now, until nothing is: of one group (an order), or of all."""
-    report = Report()
-    while True:
+@frozen(kw_only=True)
+class Worker:
+    """How due work is done: for which shop, for how long a claim holds, and how long an adapter may take."""
+
+    assembly: Assembly
+    lease: timedelta
+    deadline: timedelta
+
+    # Everything.
+
+    def due_work(self, group: str | None = None) -> Generator[WorkRequest, Any, Report]:
+        """Everything that is due now, until nothing is: of one group (an order), or of all."""
+        report = Report()
+        while True:
+            now: DateTime = yield Time()
+            notices = yield from self._notices(now, report) if group is None else _nothing()
+            laters = yield from self._laters(now, group, report)
+            effects = yield from self._effects(now, group, report)
+            if not notices and not laters and not effects:
+                return report
+
+    def run_one(self, effect_id: str) -> Generator[WorkRequest, Any, Report]:
+        """One effect, if it is due and first in its lane."""
+        report = Report()
         now: DateTime = yield Time()
-        laters = yield from _laters(assembly, now, group, report)
-        effects = yield from _effects(assembly, now, group, lease, deadline, report)
-        if not laters and not effects:
-            return report
+        rows: Mapping[Key, Row] = yield Read((("effect", effect_id),))
+        intents = [self.assembly.codec.decode(row.doc) for row in rows.values()]
+        yield from self._do([i for i in intents if isinstance(i, Intent) and i.due <= now], now, report)
+        return report
 
+    # Notices.
 
-def _laters(assembly: Assembly, now: DateTime, group: str | None, report: Report) -> Generator[WorkRequest, Any, bool]:
-    found: Sequence[Found] = yield Look(_due("later", now, group, BATCH, None))
-    reminders = [assembly.codec.decode(one.row.doc) for one in found]
-    commands = list[Command[Any]]()
-    for reminder in reminders:
-        if isinstance(reminder, Reminder) and reminder.command is not None:
-            command = assembly.codec.thaw(reminder.command)
-            if not isinstance(command, Opaque):
-                commands.append(RunLater(name=reminder.name, turn=reminder.turn, command=command))
-    progress = False
-    for command in commands:  # each in a commit of its own
-        results: Sequence[Result] = yield Handle((command,))
-        if results[0].error is None:
-            report.laters += 1
+    def _notices(self, now: DateTime, report: Report) -> Generator[WorkRequest, Any, bool]:
+        found: Sequence[Found] = yield Look(_due("inbox", now, None))
+        progress = False
+        for one in found:
+            message = self.assembly.codec.decode(one.row.doc)
+            if not isinstance(message, Message):
+                continue
+            news = yield from self.meaning(message)
+            command: News[Any] = (
+                ApplyMessage(message_id=message.message_id, news=news)
+                if news
+                else KeepMessage(message_id=message.message_id)
+            )
+            results: Sequence[Result] = yield Handle((command,))
+            results[0].unwrap()
+            report.notices += bool(news)
             progress = True
-    return progress
+        return progress
 
+    def meaning(self, message: Message) -> Generator[WorkRequest, Any, tuple[News[Any], ...]]:
+        """What a notice means: the settlement of an effect of ours, or news of something that has its reference."""
+        result = tuple(self.assembly.codec.thaw(one) for one in message.result)
+        if message.key:
+            found: Sequence[Found] = yield Look(Query(kind="effect", equal={"key": (message.key,)}, limit=1))
+            for one in found:
+                intent = self.assembly.codec.decode(one.row.doc)
+                if isinstance(intent, Intent) and intent.port == message.source:
+                    return self._settlement(intent, message, result)
+        hearing = self.assembly.hearing.get(message.source[0])
+        if hearing is None or not message.reference or message.answer != "succeeded":
+            return ()
+        capability, hears = hearing
+        found = yield Look(Query(kind=capability.kind, equal={hears.index: (message.reference,)}, limit=2))
+        states = [self.assembly.codec.decode(one.row.doc) for one in found]
+        if len(states) != 1 or not hears.belongs(states[0], message.source[1]):
+            return ()
+        return tuple(hears.told(states[0], result))
 
-def _effects(
-    assembly: Assembly, now: DateTime, group: str | None, lease: timedelta, deadline: timedelta, report: Report
-) -> Generator[WorkRequest, Any, bool]:
-    place: tuple[str, str] | None = None
-    while True:
-        found: Sequence[Found] = yield Look(_due("effect", now, group, BATCH, place))
-        if not found:
-            return False
-        place = found[-1].place
-        heads = yield from _heads_of_lanes(assembly, [assembly.codec.decode(one.row.doc) for one in found])
-        if heads:
-            claimed = yield from _claim(assembly, heads, lease)
-            if claimed:
-                yield from _send_and_settle(assembly, claimed, now, deadline, report)
+    def _settlement(self, intent: Intent, message: Message, result: tuple[Any, ...]) -> tuple[News[Any], ...]:
+        request = self.assembly.codec.thaw(intent.request)
+        if isinstance(request, Opaque) or message.answer == "pending":
+            return ()
+        outcome: Succeeded | Declined = (
+            Declined(message.code) if message.answer == "declined" else Succeeded(result, message.reference)
+        )
+        news = news_of(self.assembly, request, outcome)
+        return (SettleEffect(effect_id=intent.effect_id, token=None, outcome=outcome, news=news),)
+
+    # Later commands.
+
+    def _laters(self, now: DateTime, group: str | None, report: Report) -> Generator[WorkRequest, Any, bool]:
+        found: Sequence[Found] = yield Look(_due("later", now, group))
+        progress = False
+        for one in found:  # each in a commit of its own
+            reminder = self.assembly.codec.decode(one.row.doc)
+            if not isinstance(reminder, Reminder) or reminder.command is None:
+                continue
+            command = self.assembly.codec.thaw(reminder.command)
+            if isinstance(command, Opaque):
+                continue
+            run = RunLater(name=reminder.name, turn=reminder.turn, command=command)
+            results: Sequence[Result] = yield Handle((run,))
+            if results[0].error is None:
+                report.laters += 1
+                progress = True
+        return progress
+
+    # Effects.
+
+    def _effects(self, now: DateTime, group: str | None, report: Report) -> Generator[WorkRequest, Any, bool]:
+        place: tuple[str, str] | None = None
+        while True:
+            found: Sequence[Found] = yield Look(_due("effect", now, group, place))
+            if not found:
+                return False
+            place = found[-1].place
+            intents = [self.assembly.codec.decode(one.row.doc) for one in found]
+            if (yield from self._do([i for i in intents if isinstance(i, Intent)], now, report)):
                 return True
 
+    def _do(self, due: list[Intent], now: DateTime, report: Report) -> Generator[WorkRequest, Any, bool]:
+        """Those of the due intents that may be worked on now.  Answers whether there were any."""
+        ours = [intent for intent in due if intent.installation in ("", self.assembly.installation)]
+        report.foreign += len(due) - len(ours)
+        heads = yield from self._heads_of_lanes(ours)
+        if not heads or (yield from self._suspended(report)):
+            return False
+        plans = [self._plan(intent, now) for intent in heads]
+        aside = tuple(command for plan in plans if (command := _put_aside(plan)) is not None)
+        if aside:
+            results: Sequence[Result] = yield Handle(aside)
+            for result in results:
+                _count(result.unwrap(), report)
+        work = [plan for plan in plans if plan.step.do in ("execute", "look")]
+        claimed = yield from self._claim(work, now)
+        if claimed:
+            yield from self._send_and_settle(claimed, now, report)
+        return bool(claimed or aside)
 
-def _due(kind: str, now: DateTime, group: str | None, limit: int, after: tuple[str, str] | None) -> Query:
-    equal = {} if group is None else {"group": (group,)}
-    return Query(kind=kind, equal=equal, upto=("due", to_text(now)), limit=limit, after=after)
+    def _suspended(self, report: Report) -> Generator[WorkRequest, Any, bool]:
+        rows: Mapping[Key, Row] = yield Read((("sending", THE_ONE),))
+        for row in rows.values():
+            sending = self.assembly.codec.decode(row.doc)
+            report.suspended = isinstance(sending, Sending) and sending.status == "suspended"
+        return report.suspended
 
+    def _heads_of_lanes(self, intents: list[Intent]) -> Generator[WorkRequest, Any, list[Intent]]:
+        """Those of the due intents that are first in their lane.
 
-def _heads_of_lanes(assembly: Assembly, due: list[Any]) -> Generator[WorkRequest, Any, list[Intent]]:
-    """Those of the due intents that are first in their lane.
+        An intent's predecessors in its lane were planned before it, and what has ended stays ended.  So once every
+        predecessor is seen to have ended, nobody can put another before it, and no lock is needed to know that.
+        """
+        lanes = sorted({intent.lane for intent in intents})
+        first = dict[str, str]()
+        place: tuple[str, str] | None = None
+        while lanes:
+            found: Sequence[Found] = yield Look(Query(kind="effect", equal={"lane": lanes}, limit=1000, after=place))
+            for one in found:
+                other = self.assembly.codec.decode(one.row.doc)
+                if isinstance(other, Intent):
+                    first[other.lane] = min(first.get(other.lane, other.effect_id), other.effect_id)
+            if len(found) < 1000:
+                break
+            place = found[-1].place
+        return [intent for intent in intents if first.get(intent.lane) == intent.effect_id]
 
-    An intent's predecessors in its lane were planned before it, and what has ended stays ended.  So once every
-    predecessor is seen to have ended, nobody can put another before it, and no lock is needed to know that.
-    """
-    intents = [intent for intent in due if isinstance(intent, Intent)]
-    lanes = sorted({intent.lane for intent in intents})
-    first = dict[str, str]()
-    place: tuple[str, str] | None = None
-    while lanes:
-        found: Sequence[Found] = yield Look(Query(kind="effect", equal={"lane": lanes}, limit=1000, after=place))
-        for one in found:
-            other = assembly.codec.decode(one.row.doc)
-            if isinstance(other, Intent):
-                first[other.lane] = min(first.get(other.lane, other.effect_id), other.effect_id)
-        if len(found) < 1000:
-            break
-        place = found[-1].place
-    return [intent for intent in intents if first.get(intent.lane) == intent.effect_id]
+    def _plan(self, intent: Intent, now: DateTime) -> _Plan:
+        """What to do with a due intent; see `unknown` for why."""
+        request = self.assembly.codec.thaw(intent.request)
+        family, name = intent.port
+        if isinstance(request, Opaque):
+            why = f"its request was planned by a newer release ({request.type} v{request.v})"
+            return _Plan(intent, Step("wait", why, now + NOT_OURS))
+        if name not in self.assembly.ports.get(family, {}):
+            return _Plan(intent, Step("wait", f"this shop has no adapter {name!r} among its {family}", now + NOT_OURS))
+        # A lease that has run out means that nobody knows, just as if an attempt had said so.
+        seen = changed(intent, doubtful=True) if intent.status == "sending" else intent
+        return _Plan(intent, next_step(seen, self._adapter(intent).capabilities, now), request)
 
+    def _claim(self, plans: list[_Plan], now: DateTime) -> Generator[WorkRequest, Any, list[_Plan]]:
+        """Mark them as being worked on.  Whoever loses the race for one leaves it."""
+        if not plans:
+            return []
+        claims = [ClaimEffect(effect_id=p.intent.effect_id, lease=self.lease, sends=self._sends(p, now)) for p in plans]
+        results: Sequence[Result] = yield Handle(tuple(claims))
+        claimed = list[_Plan]()
+        for plan, result in zip(plans, results, strict=True):
+            if result.error is None:
+                claimed.append(_Plan(result.state, plan.step, plan.request))
+            elif isinstance(result.error, Conflict):
+                raise result.error
+        return claimed
 
-def _claim(
-    assembly: Assembly, heads: list[Intent], lease: timedelta
-) -> Generator[WorkRequest, Any, list[tuple[Intent, Intent]]]:
-    """Mark them as being sent.  Whoever loses the race for one leaves it."""
-    results: Sequence[Result] = yield Handle(tuple(ClaimEffect(effect_id=i.effect_id, lease=lease) for i in heads))
-    claimed = list[tuple[Intent, Intent]]()
-    for before, result in zip(heads, results, strict=True):
-        if result.error is None:
-            claimed.append((before, result.state))
-        elif isinstance(result.error, Conflict):
-            raise result.error
-    return claimed
+    def _sends(self, plan: _Plan, now: DateTime) -> bool:
+        """Whether this attempt may send: at once, or after a lookup that finds nothing."""
+        if plan.step.do == "execute":
+            return True
+        return not_there(plan.intent, self._adapter(plan.intent).capabilities, now).do == "execute"
 
+    def _send_and_settle(self, plans: list[_Plan], now: DateTime, report: Report) -> Generator[WorkRequest, Any, None]:
+        yield from self._fill_in(plans)
+        answers = yield from self._ask(plans, report)
+        looked = [n for n, plan in enumerate(plans) if plan.step.do == "look" and isinstance(answers[n], NotThere)]
+        steps = {n: not_there(plans[n].intent, self._adapter(plans[n].intent).capabilities, now) for n in looked}
+        again = [n for n in looked if steps[n].do == "execute"]
+        if again:
+            resent = yield from self._ask([_Plan(plans[n].intent, EXECUTE, plans[n].request) for n in again], report)
+            for n, answer in zip(again, resent, strict=True):
+                answers[n] = answer
+        jitter: float = yield Chance()
+        commands = [
+            self._found_nothing(plan.intent, steps[n])
+            if n in steps and n not in again
+            else self._answered(plan, answers[n], jitter)
+            for n, plan in enumerate(plans)
+        ]
+        results: Sequence[Result] = yield Handle(tuple(commands))
+        for result in results:
+            _count(result.unwrap(), report)
 
-def _send_and_settle(
-    assembly: Assembly, claimed: list[tuple[Intent, Intent]], now: DateTime, deadline: timedelta, report: Report
-) -> Generator[WorkRequest, Any, None]:
-    plans = [_plan(assembly, intent, now) for _, intent in claimed]
-    yield from _fill_in(assembly, [plan for plan in plans if plan.step in ("execute", "lookup")])
-    asked = [plan for plan in plans if plan.step in ("execute", "lookup")]
-    calls = tuple(
-        Call(plan.intent, plan.request, _adapter(assembly, plan.intent), plan.step == "lookup", deadline)
-        for plan in asked
-    )
-    answers: Sequence[Any] = yield Calls(calls)
-    # A lookup that finds nothing is followed by a resend with the same key, while the provider still knows it.
-    again = [n for n, (plan, answer) in enumerate(zip(asked, answers, strict=True)) if isinstance(answer, NotThere)]
-    answers = list(answers)
-    if again:
-        resent: Sequence[Any] = yield Calls(
-            tuple(
-                Call(calls[n].intent, calls[n].request, calls[n].adapter, lookup=False, deadline=deadline)
-                for n in again
-                if _may_resend(assembly, asked[n].intent, now)
-            )
+    def _ask(self, plans: list[_Plan], report: Report) -> Generator[WorkRequest, Any, list[Any]]:
+        calls = tuple(
+            Call(plan.intent, plan.request, self._adapter(plan.intent), plan.step.do == "look", self.deadline)
+            for plan in plans
         )
-        replies = iter(resent)
-        for n in again:
-            may = _may_resend(assembly, asked[n].intent, now)
-            answers[n] = next(replies) if may else Unknown("the provider knows of no such request, and forgot the key")
-    jitter: float = yield Chance()
-    commands = list[Command[Any]]()
-    for plan, answer in zip(asked, answers, strict=True):
-        outcome = answer if isinstance(answer, Outcome) else Unknown(f"the adapter answered {type(answer).__name__}")
-        commands.append(
+        answers: Sequence[Any] = yield Calls(calls)
+        report.sent += len(calls)
+        return list(answers)
+
+    def _answered(self, plan: _Plan, answer: Any, jitter: float) -> News[Any]:
+        if isinstance(answer, CannotTell):
+            answer = Unknown(answer.cause or "the provider could not tell")
+        elif not isinstance(answer, Outcome):
+            answer = Unknown(f"the adapter answered {type(answer).__name__}, which is no outcome")
+        try:
+            news = news_of(self.assembly, plan.request, answer)
+        except Exception as problem:  # noqa: BLE001 - an adapter's result that cannot be read tells nothing
+            answer, news = Unknown(f"the adapter's result could not be read: {type(problem).__name__}"), ()
+        return SettleEffect(
+            effect_id=plan.intent.effect_id, token=plan.intent.token, outcome=answer, news=news, jitter=jitter
+        )
+
+    def _found_nothing(self, intent: Intent, step: Step) -> News[Any]:
+        """A lookup found nothing, and the same key is not to be sent again now."""
+        if step.do == "renew":
+            key = idempotency_key(self.assembly.secret, intent.effect_id, intent.kind, intent.generation + 1)
+            return RenewEffect(effect_id=intent.effect_id, token=intent.token, key=key, proof=step.why)
+        until = step.until or intent.due
+        return DeferEffect(effect_id=intent.effect_id, token=intent.token, until=until, why=step.why, looked=True)
+
+    def look_up(self, intents: list[Intent]) -> Generator[WorkRequest, Any, None]:
+        """Ask what became of these, whatever we believe, and record what the provider says."""
+        thawed = ((intent, self.assembly.codec.thaw(intent.request)) for intent in intents)
+        plans = [_Plan(intent, LOOK, request) for intent, request in thawed if not isinstance(request, Opaque)]
+        yield from self._fill_in(plans)
+        answers = yield from self._ask(plans, Report())
+        commands = [
             SettleEffect(
                 effect_id=plan.intent.effect_id,
-                token=plan.intent.token,
-                outcome=outcome,
-                news=news_of(assembly, plan.request, outcome),
-                jitter=jitter,
+                token=None,
+                outcome=answer,
+                news=news_of(self.assembly, plan.request, answer),
+                evidence="looked up",
             )
-        )
-    commands += [
-        ParkEffect(effect_id=plan.intent.effect_id, token=plan.intent.token, reason=plan.reason)
-        for plan in plans
-        if plan.step == "park"
-    ]
-    results: Sequence[Result] = yield Handle(tuple(commands))
-    report.sent += len(calls) + len(again)
-    for result in results:
-        if result.error is not None:
-            raise result.error
-        _count(result.state, report)
+            for plan, answer in zip(plans, answers, strict=True)
+            if isinstance(answer, Succeeded | Declined)
+        ]
+        if commands:
+            results: Sequence[Result] = yield Handle(tuple(commands))
+            for result in results:
+                result.unwrap()
+
+    def _adapter(self, intent: Intent) -> Adapter:
+        family, name = intent.port
+        adapter: Adapter = self.assembly.ports[family][name]
+        return adapter
+
+    def _fill_in(self, plans: list[_Plan]) -> Generator[WorkRequest, Any, None]:
+        """Give the requests the personal values they refer to."""
+        refs = tuple(sorted({p.ref for plan in plans for p in self.assembly.codec.personal(plan.request)}))
+        if refs:
+            docs = yield Reveal(refs)
+            for plan in plans:
+                plan.request = self.assembly.codec.revealed(plan.request, docs)
+
+
+def _nothing() -> Generator[WorkRequest, Any, bool]:
+    """Notices are not of one order before they are read, so `settle` leaves them to `run_due`."""
+    return False
+    yield  # a generator, as its sibling is
+
+
+def _put_aside(plan: _Plan) -> News[Any] | None:
+    intent, step = plan.intent, plan.step
+    if step.do == "park":
+        return ParkEffect(effect_id=intent.effect_id, token=intent.token, reason=step.why)
+    if step.do == "wait":
+        until = step.until or intent.due
+        return DeferEffect(effect_id=intent.effect_id, token=intent.token, until=until, why=step.why)
+    return None
+
+
+def _due(kind: str, now: DateTime, group: str | None, after: tuple[str, str] | None = None) -> Query:
+    equal = {} if group is None else {"group": (group,)}
+    return Query(kind=kind, equal=equal, upto=("due", to_text(now)), limit=BATCH, after=after)
 
 
 def _count(intent: Intent, report: Report) -> None:
@@ -298,50 +464,6 @@ def _count(intent: Intent, report: Report) -> None:
             report.parked += 1
         case _:
             report.waiting += 1
-
-
-def _adapter(assembly: Assembly, intent: Intent) -> Adapter:
-    family, name = intent.port
-    adapter: Adapter = assembly.ports[family][name]
-    return adapter
-
-
-def _plan(assembly: Assembly, intent: Intent, now: DateTime) -> _Plan:
-    """The next safe step for a claimed intent: FAULTS' unknown-outcome table."""
-    request = assembly.codec.thaw(intent.request)
-    family, name = intent.port
-    if isinstance(request, Opaque):
-        return _Plan(intent, "park", f"its request was planned by a newer release ({request.type} v{request.v})")
-    if name not in assembly.ports.get(family, {}):
-        return _Plan(intent, "park", f"this shop has no adapter {name!r} among its {family}")
-    capabilities = _adapter(assembly, intent).capabilities
-    if not intent.doubtful and not intent.reference:
-        return _Plan(intent, "execute", request=request)
-    if capabilities.lookup:
-        return _Plan(intent, "lookup", request=request)
-    if _may_resend(assembly, intent, now):
-        return _Plan(intent, "execute", request=request)
-    return _Plan(
-        intent, "park", "nobody knows whether it was executed, and the provider can neither be asked nor told twice"
-    )
-
-
-def _may_resend(assembly: Assembly, intent: Intent, now: DateTime) -> bool:
-    """Whether sending the same bytes under the same key once more is certainly harmless."""
-    capabilities = _adapter(assembly, intent).capabilities
-    if capabilities.idempotency == "reference":
-        return True
-    sent = intent.first_sent or now
-    return capabilities.idempotency == "key" and sent + capabilities.key_ttl > now
-
-
-def _fill_in(assembly: Assembly, plans: list[_Plan]) -> Generator[WorkRequest, Any, None]:
-    """Give the requests the personal values they refer to."""
-    refs = tuple(sorted({p.ref for plan in plans for p in assembly.codec.personal(plan.request)}))
-    if refs:
-        docs = yield Reveal(refs)
-        for plan in plans:
-            plan.request = assembly.codec.revealed(plan.request, docs)
 
 
 def news_of(assembly: Assembly, request: Effect, outcome: Outcome) -> tuple[News[Any], ...]:

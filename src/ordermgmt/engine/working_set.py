@@ -108,12 +108,13 @@ class WorkingSet:
         """From here on, changes can be undone."""
         self._savepoints.append({})
 
-    def keep(self) -> None:
-        """What was changed since `begin` is accepted."""
+    def keep(self) -> bool:
+        """What was changed since `begin` is accepted.  Answers whether anything was."""
         before = self._savepoints.pop()
         below = self._savepoints[-1]
         for key, entity in before.items():
             below.setdefault(key, entity)
+        return bool(before)
 
     def undo(self) -> None:
         """What was changed since `begin` never happened."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.capability import Capability, Rule
+from ..engine.capability import Capability, Hearing, Rule
 from ..engine.messages import Key
-from .flow import ANSWERS, REACTIONS
+from .flow import ANSWERS, REACTIONS, heard
 from .lifecycle import PAYMENT
 from .messages import (
     RECORDS,
@@ -21,7 +21,7 @@ from .messages import (
     VoidPayment,
     WithdrawPayment,
 )
-from .model import Payment
+from .model import Fact, Payment
 from .rules import (
     EVOLVE,
     NothingOpen,
@@ -67,7 +67,13 @@ payments = Capability(
     effects=(Authorise, Capture, Void),
     answers=ANSWERS,
     reactions=REACTIONS,
-    indexes={"status": lambda payment: payment.status, "order": lambda payment: payment.order_id},
+    hears={"gateways": Hearing("authorisation", lambda payment, name: payment.gateway == name, heard)},
+    values=(Fact,),
+    indexes={
+        "status": lambda payment: payment.status,
+        "order": lambda payment: payment.order_id,
+        "authorisation": lambda payment: payment.authorisation or None,
+    },
     refusals=(OverAuthorised, OverCaptured, NothingOpen, WrongCurrency),
 )
 

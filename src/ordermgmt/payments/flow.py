@@ -119,6 +119,18 @@ def facts_as_news(effect: PaymentEffect, facts: Iterable[Fact]) -> Iterable[News
         ask = 0
 
 
+def heard(payment: Payment, facts: Iterable[Fact]) -> Iterable[News[Payment]]:
+    """Facts the provider tells of by itself: an expiry, a chargeback, what was done on its dashboard."""
+    for fact in facts:
+        yield RECORDS[fact.kind](
+            payment_id=payment.payment_id,
+            order_id=payment.order_id,
+            transaction_id=fact.transaction_id,
+            amount=Money.of_minor(fact.minor, fact.currency),
+            occurred_at=fact.occurred_at,
+        )
+
+
 def answered(effect: PaymentEffect, outcome: Outcome) -> Iterable[News[Payment]]:
     """What a gateway's answer means for the payment."""
     match outcome:

@@ -6,21 +6,25 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
+from ..engine.adapters import CannotTell, Capabilities, NotThere
 from ..engine.effects import Outcome
-from ..engine.working import Capabilities, NotThere
+from ..engine.messages import checked_type
 from .messages import PaymentEffect
 
 
-@frozen
+@frozen(kw_only=True)
 class GatewayCapabilities(Capabilities):
-    """What a payment provider can do, as data."""
+    """What a payment provider can do, as data.  The conformance contract checks an adapter by it."""
 
-    partial_capture: bool = True
-    multi_capture: bool = True
-    partial_refund: bool = True
-    void_after_partial_capture: bool = True
+    partial_capture: bool = field(default=True, validator=checked_type(bool))
+    multi_capture: bool = field(default=True, validator=checked_type(bool))
+    partial_refund: bool = field(default=True, validator=checked_type(bool))
+    multi_refund: bool = field(default=True, validator=checked_type(bool))
+    void_after_partial_capture: bool = field(default=True, validator=checked_type(bool))
+    enforces_capture_limit: bool = field(default=True, validator=checked_type(bool))
+    enforces_refund_limit: bool = field(default=True, validator=checked_type(bool))
 
 
 class PaymentGateway(Protocol):
@@ -41,6 +45,6 @@ class PaymentGateway(Protocol):
 
     def lookup(
         self, request: PaymentEffect, *, key: str, deadline: timedelta
-    ) -> Outcome | NotThere | Awaitable[Outcome | NotThere]:
+    ) -> Outcome | NotThere | CannotTell | Awaitable[Outcome | NotThere | CannotTell]:
         """What became of the request with this key.  Changes nothing at the provider."""
         ...

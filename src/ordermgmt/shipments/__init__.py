@@ -6,8 +6,8 @@ from typing import Any
 
 import attrs
 
-from ..engine.capability import Capability, Rule
-from .flow import ANSWERS, REACTIONS
+from ..engine.capability import Capability, Hearing, Rule
+from .flow import ANSWERS, REACTIONS, heard
 from .lifecycle import SHIPMENT
 from .messages import (
     AskLabel,
@@ -28,7 +28,7 @@ from .messages import (
     TrimShipment,
     VoidLabel,
 )
-from .model import Shipment
+from .model import Label, Scan, Shipment
 from .rules import (
     EVOLVE,
     LabelMissing,
@@ -89,6 +89,8 @@ shipments = Capability(
     effects=(BuyLabel, VoidLabel, Track),
     answers=ANSWERS,
     reactions=REACTIONS,
+    hears={"carriers": Hearing("tracking_number", lambda shipment, name: shipment.carrier == name, heard)},
+    values=(Scan, Label),
     indexes={
         "status": lambda shipment: shipment.status,
         "carrier": lambda shipment: shipment.carrier or None,

@@ -169,7 +169,7 @@ REACTIONS = story(
 
 def label_answered(effect: BuyLabel, outcome: Outcome) -> Iterable[News[Shipment]]:
     match outcome:
-        case Succeeded(result=Label() as label):
+        case Succeeded(result=Label() as label) | Succeeded(result=(Label() as label,)):
             yield RecordLabel(shipment_id=effect.shipment_id, label=label)
         case Declined(code=code):
             yield RecordNoLabel(shipment_id=effect.shipment_id, code=code)
@@ -191,14 +191,22 @@ def void_answered(effect: VoidLabel, outcome: Outcome) -> Iterable[News[Shipment
 def track_answered(effect: Track, outcome: Outcome) -> Iterable[News[Shipment]]:
     if not isinstance(outcome, Succeeded | Pending):
         return
-    scans: tuple[Scan, ...] = outcome.result or ()
+    yield from _scans(effect.shipment_id, outcome.result or ())
+
+
+def heard(shipment: Shipment, scans: Iterable[Scan]) -> Iterable[News[Shipment]]:
+    """Scans the carrier tells of by itself."""
+    yield from _scans(shipment.shipment_id, scans)
+
+
+def _scans(shipment_id: str, scans: Iterable[Scan]) -> Iterable[News[Shipment]]:
     for one in scans:
         if one.kind == DELIVERED:
-            yield RecordDelivery(shipment_id=effect.shipment_id, occurred_at=one.occurred_at)
+            yield RecordDelivery(shipment_id=shipment_id, occurred_at=one.occurred_at)
         elif one.kind == UNDELIVERABLE:
-            yield RecordUndeliverable(shipment_id=effect.shipment_id, occurred_at=one.occurred_at, note=one.note)
+            yield RecordUndeliverable(shipment_id=shipment_id, occurred_at=one.occurred_at, note=one.note)
         else:
-            yield RecordScan(shipment_id=effect.shipment_id, occurred_at=one.occurred_at, note=one.note)
+            yield RecordScan(shipment_id=shipment_id, occurred_at=one.occurred_at, note=one.note)
 
 
 ANSWERS: Mapping[type[Effect], Answers] = {BuyLabel: label_answered, VoidLabel: void_answered, Track: track_answered}

@@ -6,8 +6,8 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Protocol
 
+from ..engine.adapters import CannotTell, Capabilities, NotThere
 from ..engine.effects import Outcome
-from ..engine.working import Capabilities, NotThere
 from .messages import CarrierEffect
 
 
@@ -28,6 +28,6 @@ class Carrier(Protocol):
 
     def lookup(
         self, request: CarrierEffect, *, key: str, deadline: timedelta
-    ) -> Outcome | NotThere | Awaitable[Outcome | NotThere]:
+    ) -> Outcome | NotThere | CannotTell | Awaitable[Outcome | NotThere | CannotTell]:
         """What became of the request with this key.  Changes nothing at the carrier."""
         ...

@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from attrs import define, field
 
+from ..engine.adapters import Capabilities, NotThere
 from ..engine.effects import Declined, Outcome, Pending, RetryLater, Succeeded, Unknown
 from ..engine.ports import Clock, SystemClock
-from ..engine.working import Capabilities, NotThere
 from ..payments.messages import Authorise, Capture, PaymentEffect, Void
 from ..payments.model import AUTHORISED, CAPTURED, REFUNDED, SOLD, VOIDED, Fact
 from ..payments.port import GatewayCapabilities
