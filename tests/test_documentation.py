@@ -1,11 +1,15 @@
 """Every Python block in the README and the documentation is run, page by page, as its reader would run it."""
 
+import re
 from pathlib import Path
 from unittest import SkipTest
 
 import pytest
 from sybil.document import Document
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
+
+from ordermgmt.drawing import mermaid
+from ordermgmt.orders.lifecycle import ORDER
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,6 +60,29 @@ def test_the_code_on_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     assert skips_without_reason(page) == []
     monkeypatch.chdir(tmp_path)
     run(page)
+
+
+def test_the_drawing_in_the_readme_is_the_one_that_decides() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{mermaid(ORDER)}```\n" in readme
+
+
+def test_the_quickstart_is_short() -> None:
+    (quickstart,) = read(ROOT / "README.md").examples()
+    lines = [line for line in str(quickstart.parsed).splitlines() if line and not line.startswith("#")]
+    assert len(lines) <= 22
+
+
+def links(page: Path) -> list[str]:
+    """The files of this project that a page links to."""
+    targets = re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+    return [target for target in targets if "://" not in target]
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
+def test_links_at_the_top_of_the_tree_lead_somewhere(page: Path) -> None:
+    # Sphinx checks those under docs.
+    assert [link for link in links(page) if not (ROOT / link).exists()] == []
 
 
 @pytest.fixture
