@@ -94,7 +94,7 @@ shipments = Capability(
     indexes={
         "status": lambda shipment: shipment.status,
         "carrier": lambda shipment: shipment.carrier or None,
-        "order": lambda shipment: shipment.orders[0] if shipment.contents else None,
+        "order": lambda shipment: shipment.order_id,
         "tracking_number": lambda shipment: shipment.label.tracking_number if shipment.label else None,
     },
     refusals=(LabelMissing, LabelNotNeeded, OverPlanned),

@@ -73,7 +73,7 @@ def units_walk_with_the_parcel(event: ShipmentStep, shipment: Shipment) -> Repli
 def buy_a_label(event: LabelAsked, shipment: Shipment) -> Replies:
     yield BuyLabel(
         shipment_id=shipment.shipment_id,
-        order_id=shipment.orders[0],
+        order_id=shipment.order_id,
         carrier=shipment.carrier,
         number=event.number,
         contents=shipment.contents,
@@ -85,7 +85,7 @@ def ask_where_it_is(event: ShipmentHandedOver, shipment: Shipment) -> Replies:
     if shipment.carrier and shipment.label is not None:
         yield Track(
             shipment_id=shipment.shipment_id,
-            order_id=shipment.orders[0],
+            order_id=shipment.order_id,
             carrier=shipment.carrier,
             number=shipment.labels,
             tracking_number=shipment.label.tracking_number,
@@ -119,7 +119,7 @@ def units_go_back_to_the_shelf(event: ShipmentCancelled, shipment: Shipment) -> 
 def give_the_label_back(event: LabelVoidAsked, shipment: Shipment) -> Replies:
     yield VoidLabel(
         shipment_id=shipment.shipment_id,
-        order_id=shipment.orders[0] if shipment.contents else "",
+        order_id=shipment.order_id,
         carrier=shipment.carrier,
         number=event.number,
         label=event.label,

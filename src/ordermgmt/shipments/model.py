@@ -50,6 +50,8 @@ class Shipment:
     """One box, one label, one tracking number."""
 
     shipment_id: str
+    order_id: str
+    """The first order that was in it, whose due work it is; also when its units were taken out since."""
     status: str
     contents: tuple[Content, ...]
     carrier: str

@@ -285,6 +285,7 @@ def record_voided(command: RecordLabelVoided, state: Shipment | None, seen: Seen
 def evolve_planned(state: Shipment | None, event: ShipmentPlanned) -> Shipment:
     return Shipment(
         shipment_id=event.shipment_id,
+        order_id=event.contents[0].order_id,
         status=event.status or "planned",
         contents=event.contents,
         carrier=event.carrier,
