@@ -188,9 +188,7 @@ class Operator:
             raise NotFound(family.rstrip("s"), name)
         return adapter
 
-    def _look_up_stuck(
-        self, port: tuple[str, str], now: DateTime, found: Reconciliation
-    ) -> Generator[WorkRequest, Any, None]:
+    def _look_up_stuck(self, port: tuple[str, str], found: Reconciliation) -> Generator[WorkRequest, Any, None]:
         """Everything of this provider whose outcome is unknown, parked ones too, is looked up once."""
         if not self._adapter(port).capabilities.can_look_up:
             return
