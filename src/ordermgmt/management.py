@@ -319,6 +319,8 @@ class OrderManagement:
         policies: Rules of your own that may refuse any command.  They are not asked about news.
         chance: Randomness for waiting times; a seeded one in tests.
         secret: Makes idempotency keys unguessable.  Set it before the first effect and never change it.
+        installation: The name of this deployment.  Effects planned under another name are left alone, so that a copy
+            of the database sends nothing.
         deadline: How long one call of an adapter may take.
         lease: After what time a call that was not heard of counts as unknown; longer than the deadline.
     """

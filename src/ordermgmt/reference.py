@@ -33,6 +33,7 @@ from .engine.capability import Capability
 from .engine.messages import Command, Effect, Event, News
 from .errors import OrderManagementError, Refused
 from .management import DEFAULT_CAPABILITIES, OrderManagement
+from .operations import Effects
 from .orders.lifecycle import BUCKETS, UNIT_ARROWS
 
 MADE = "<!-- Made from the code by `python -m ordermgmt.reference --write`; a test fails when they disagree. -->"
@@ -52,6 +53,7 @@ imported from their folder's words, such as `from ordermgmt.orders.messages impo
 
 FOLDERS = {
     "management": "The front door",
+    "operations": "Effects, as people and schedulers see them",
     "orders": "Orders",
     "stock": "Stock",
     "payments": "Payments",
@@ -61,7 +63,13 @@ FOLDERS = {
     "errors": "Errors",
     "engine": "Engine: what capabilities, adapters and hosts' own rules are made of",
 }
-"""The folders and files that show public names, in the order of the page."""
+"""The folders and files that show public names, in the order of the page; others follow under their own names."""
+
+FRONT: dict[str, tuple[str, type[Any]]] = {
+    "management": ("What a shop can do. `AsyncOrderManagement` has the same names, awaited.", OrderManagement),
+    "operations": ("What stands at `shop.effects`. `AsyncEffects` has the same names, awaited.", Effects),
+}
+"""The classes whose methods are listed."""
 
 
 def entities(assembly: Assembly) -> str:
@@ -93,14 +101,12 @@ def api() -> str:
     ]
     by_folder: dict[str, list[str]] = {folder: [] for folder in FOLDERS}
     for name in ordermgmt.__all__:
-        by_folder[_home(name).__name__.split(".")[1]].append(name)
+        by_folder.setdefault(_home(name).__name__.split(".")[1], []).append(name)
     for folder, names in by_folder.items():
-        parts.append(f"## {FOLDERS[folder]}")
-        if folder == "management":
-            parts += [
-                "What a shop can do. `AsyncOrderManagement` has the same names, awaited.",
-                _methods(OrderManagement),
-            ]
+        parts.append(f"## {FOLDERS.get(folder, folder.capitalize())}")
+        if folder in FRONT:
+            about, cls = FRONT[folder]
+            parts += [about, _methods(cls)]
         parts.append(_names(ordermgmt, names))
     for module in (ordermgmt.storage, ordermgmt.testing):
         parts += [f"## `{module.__name__}`", inspect.getdoc(module) or "", _names(module, module.__all__)]
@@ -141,10 +147,14 @@ def _entity(assembly: Assembly, capability: Capability[Any]) -> str:
 
 
 def _key(capability: Capability[Any]) -> str:
-    default = attrs.fields_dict(Capability)["identify"].default
-    if capability.identify in (default, str):
-        return f"`{attrs.fields(capability.state)[0].name}`"
-    return "`(sku, location)`" if capability.kind == "stock" else summary(capability.identify)
+    if capability.kind in _OTHER_KEYS:
+        return _OTHER_KEYS[capability.kind]
+    own_words = summary(capability.identify) if not _ours(capability.identify) else ""
+    return own_words or f"`{attrs.fields(capability.state)[0].name}`"
+
+
+_OTHER_KEYS = {"stock": "`(sku, location)`", "sending": '`"all"`: there is one in a store'}
+"""Keys that are not the first field of their state."""
 
 
 def _commands(capability: Capability[Any]) -> Iterator[str]:
@@ -330,7 +340,7 @@ def _home(name: str) -> ModuleType:
     return next(
         module
         for path, module in sorted(sys.modules.items())
-        if path.startswith("ordermgmt.") and path.split(".")[1] in FOLDERS and name in _assigned(module)
+        if path.startswith("ordermgmt.") and name in _assigned(module)
     )
 
 
@@ -351,7 +361,11 @@ def _assigned(module: ModuleType) -> frozenset[str]:
 
 def _public(thing: type[Any]) -> bool:
     """Whether hosts are meant to use it: it is exported, or it is theirs."""
-    return thing.__name__ in ordermgmt.__all__ or not thing.__module__.startswith("ordermgmt.")
+    return thing.__name__ in ordermgmt.__all__ or not _ours(thing)
+
+
+def _ours(thing: Any) -> bool:
+    return str(thing.__module__).startswith("ordermgmt.") or thing is str
 
 
 def _folder(thing: Any) -> str:
