@@ -57,7 +57,8 @@ class NotAllowed(Refused):
     @property
     def message(self) -> str:
         allowed = ", ".join(self.allowed) or "nothing"
-        return f"{self.lifecycle} {self.id} is {self.status}: '{self.trigger}' is not drawn from there (allowed: {allowed})"
+        where = f"{self.lifecycle} {self.id} is {self.status}"
+        return f"{where}: '{self.trigger}' is not drawn from there (allowed: {allowed})"
 
 
 @define

@@ -208,7 +208,7 @@ class Codec:
     def revealed(self, value: Any, docs: Mapping[str, bytes]) -> Any:
         """The same message with its personal values filled in."""
         form = self._forms[type(value)]
-        filled = dict[str, Any]()
+        filled: dict[str, Any] = {}
         for name, hint in form.personal.items():
             personal = getattr(value, name)
             if personal is not None and personal.ref in docs:

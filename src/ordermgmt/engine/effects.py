@@ -59,7 +59,7 @@ class EffectChart(StateMachine):
         | unknown.to(succeeded)
         | parked.to(succeeded)
     )
-    fail = ready.to(failed) | sending.to(failed) | pending.to(failed) | unknown.to(failed) | parked.to(failed)
+    fail = failed.from_(ready, sending, pending, unknown, parked)
     park = sending.to(parked) | unknown.to(parked) | pending.to(parked)
     retry = parked.to(unknown)
     cancel = ready.to(cancelled)

@@ -53,7 +53,7 @@ def attempt(
         first |= assembly.keys(job.command)
         if job.command_id:
             first.add(("command", job.command_id))
-    loaded = dict[Key, Entity]()
+    loaded: dict[Key, Entity] = {}
     wanted = first
     now: DateTime | None = None
     while True:
@@ -87,21 +87,21 @@ class Deciding:
         self._assembly = assembly
         self._now = now
         self.working = WorkingSet(loaded)
-        self.missing = set[Key]()
+        self.missing: set[Key] = set()
         # Of the job at hand.
         self._actor = ""
         self._command_id = ""
+        self._root: Command[Any] | None = None
         self._looked_up: Mapping[tuple[str, str], Any] = {}
         self._follow_ups = 0
 
     def run(self, job: Job) -> Result:
         """Decide one command and all that follows from it."""
-        self._actor, self._command_id, self._looked_up, self._follow_ups = (
-            job.actor,
-            job.command_id,
-            job.looked_up,
-            0,
-        )
+        self._actor = job.actor
+        self._command_id = job.command_id
+        self._root = job.command
+        self._looked_up = job.looked_up
+        self._follow_ups = 0
         try:
             if job.command_id and (before := self._decided_before(job)) is not None:
                 return before
@@ -165,7 +165,7 @@ class Deciding:
     def _tree(self, root: Command[Any]) -> None:
         """A command and all that follows from it, round by round: all of it or, if any is refused, nothing."""
         wave: list[Command[Any]] = [root]
-        trials = list[Command[Any]]()
+        trials: list[Command[Any]] = []
         rounds = 0
         while wave:
             rounds += 1
@@ -175,8 +175,8 @@ class Deciding:
                     f"{type(root).__name__} led to {self._follow_ups} follow-ups in {rounds} rounds; "
                     f"the last were {sorted({type(command).__name__ for command in wave})}"
                 )
-            self._need(wave)
-            following = list[Command[Any]]()
+            self._need(wave, declared=rounds == 1 and root is self._root)
+            following: list[Command[Any]] = []
             for command in wave:
                 news = isinstance(command, News)
                 for reply in self._decide(command, news=news):
@@ -210,10 +210,13 @@ class Deciding:
         if needs_more:
             raise NeedsMore
 
-    def _need(self, wave: Sequence[Command[Any]]) -> None:
-        """Every row this round looks at must be loaded: the missing ones of all its commands, in one go."""
+    def _need(self, wave: Sequence[Command[Any]], *, declared: bool) -> None:
+        """Every row this round looks at must be loaded: the missing ones of all its commands, in one go.
+
+        What is known from a job's own command was loaded before anything was decided (`declared`).
+        """
         entities = self.working.entities
-        missing = set[Key]()
+        missing: set[Key] = set()
         for command in wave:
             capability, rule = self._assembly.rule_for(command)
             target = (capability.kind, rule.target(command))
@@ -222,7 +225,8 @@ class Deciding:
                 missing.add(target)
             elif not isinstance(entity.state, Opaque):
                 missing.update([key for key in rule.reads(command, entity.state) if key not in entities])
-            missing.update([key for key in rule.keys(command) if key not in entities])
+            if not declared:
+                missing.update([key for key in rule.keys(command) if key not in entities])
         if missing:
             self.missing |= missing
             raise NeedsMore
@@ -244,7 +248,7 @@ class Deciding:
                 if (refusal := policy.rule(command, entity.state, seen, at)) is not None:
                     raise refusal
         events = tuple(rule.decide(command, entity.state, seen, at))
-        following = list[Command[Any]]()
+        following: list[Command[Any]] = []
         if events:
             entity = self.working.change(key)
             cause = type(command).__name__
@@ -252,7 +256,8 @@ class Deciding:
             for event in events:
                 told = self._tell(event, entity, capability, at, cause, news=news)
                 for reaction in reactions.get(type(event), ()):
-                    self._sort(reaction.then(told, entity.state), entity, at, cause, following)
+                    if replies := tuple(reaction.then(told, entity.state)):
+                        self._sort(replies, entity, at, cause, following)
         if rule.then is not None:
             self._sort(rule.then(command, events), entity, at, cause=type(command).__name__, following=following)
         return following
@@ -298,7 +303,7 @@ class Deciding:
     ) -> None:
         """Effects are planned here; commands are decided next; a later is a command that is decided next to wait."""
         for reply in replies:
-            if isinstance(reply, Command):
+            if isinstance(reply, Command):  # by far the most
                 following.append(reply)
             elif isinstance(reply, Later):
                 waiting = None if reply.command is None else self._assembly.codec.freeze(reply.command)

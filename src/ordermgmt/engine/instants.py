@@ -17,7 +17,7 @@ LATEST = "9999-12-31T23:59:59.999999Z"
 
 
 def to_text(at: DateTime) -> str:
-    """RFC 3339, always six decimals: ``2026-01-31T09:30:00.000000Z``.  The instant must be in UTC, as all of ours are."""
+    """RFC 3339, always six decimals: ``2026-01-31T09:30:00.000000Z``.  The instant is in UTC, as all of ours are."""
     # One command tells one instant many times over.
     last = _last[0]
     if last[0] is at:

@@ -72,7 +72,7 @@ class Operator:
 
     def next_due(self) -> Generator[WorkRequest, Any, DateTime | None]:
         """When the next effect, later command or notice is due; None if nothing waits."""
-        dues = list[str]()
+        dues: list[str] = []
         for kind in ("effect", "later", "inbox"):
             found: Sequence[Found] = yield Look(Query(kind=kind, upto=("due", LATEST), limit=1))
             dues += [one.place[0] for one in found]
@@ -174,7 +174,7 @@ class Operator:
         adapter = self._adapter(port)
         found = Reconciliation("/".join(port))
         yield from self._look_up_stuck(port, found)
-        keys = set[str]()
+        keys: set[str] = set()
         if hasattr(adapter, "list"):
             yield from self._import(port, adapter, start, end, keys, found)
             yield from self._miss(port, start, end, keys, found)

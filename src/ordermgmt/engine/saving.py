@@ -28,7 +28,8 @@ def _write(assembly: Assembly, entity: Entity) -> Write:
     if capability is None:  # the record of a command id: no history, found by its age
         return Write(Row(key, 1, to_json(entity.state), "", at), expected, (), {"at": at}, {}, ())
     codec = assembly.codec
-    entries, personal = list[Entry](), list[PersonalValue]()
+    entries: list[Entry] = []
+    personal: list[PersonalValue] = []
     version = expected
     for event, told_at, actor, cause, command_id in entity.told:
         version += 1
@@ -36,9 +37,11 @@ def _write(assembly: Assembly, entity: Entity) -> Write:
         when = to_text(told_at)
         head = chain(head, (*key, version, when, actor, cause, command_id), doc)
         entries.append(Entry(key, version, doc, head, when, actor, cause, command_id))
-        for value in codec.personal(event):
-            if value.value is not None:
-                personal.append(PersonalValue(value.ref, value.subject, to_json(value.value)))
+        personal += [
+            PersonalValue(value.ref, value.subject, to_json(value.value))
+            for value in codec.personal(event)
+            if value.value is not None
+        ]
     index, unindex = _index_changes(entity, capability)
     saved = Row(key, entity.version, codec.encode(entity.state), head, at)
     return Write(saved, expected, tuple(entries), index, unindex, tuple(personal))
@@ -50,7 +53,8 @@ def _index_changes(entity: Entity, capability: Capability[Any]) -> tuple[dict[st
     if entity.saved is None:
         return {name: value for name, value in new.items() if value is not None}, {}
     old = capability.index(entity.saved)
-    gained, lost = dict[str, str](), dict[str, str]()
+    gained: dict[str, str] = {}
+    lost: dict[str, str] = {}
     for name, value in new.items():
         was = old[name]
         if value != was:

@@ -300,7 +300,7 @@ class Worker:
         predecessor is seen to have ended, nobody can put another before it, and no lock is needed to know that.
         """
         lanes = sorted({intent.lane for intent in intents})
-        first = dict[str, str]()
+        first: dict[str, str] = {}
         place: tuple[str, str] | None = None
         while lanes:
             found: Sequence[Found] = yield Look(Query(kind="effect", equal={"lane": lanes}, limit=1000, after=place))
@@ -332,7 +332,7 @@ class Worker:
             return []
         claims = [ClaimEffect(effect_id=p.intent.effect_id, lease=self.lease, sends=self._sends(p, now)) for p in plans]
         results: Sequence[Result] = yield Handle(tuple(claims))
-        claimed = list[_Plan]()
+        claimed: list[_Plan] = []
         for plan, result in zip(plans, results, strict=True):
             if result.error is None:
                 claimed.append(_Plan(result.state, plan.step, plan.request))

@@ -113,7 +113,7 @@ _HOW = {
 
 
 def _taken(event: UnitsMoved) -> dict[str, dict[str, int]]:
-    taken = dict[str, dict[str, int]]()
+    taken: dict[str, dict[str, int]] = {}
     for step in event.moves:
         how = _HOW.get((step.arrow, step.source))
         if how is not None:

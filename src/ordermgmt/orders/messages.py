@@ -68,11 +68,10 @@ class PayNow:
 
     tenders: tuple[Tender, ...] = field(converter=_tenders)
 
-    @tenders.validator
-    def _check(self, attribute: Any, value: tuple[Tender, ...]) -> None:
-        if not value:
+    def __attrs_post_init__(self) -> None:
+        if not self.tenders:
             raise InvalidInput("PayNow needs at least one Tender")
-        if sum(tender.amount is None for tender in value) > 1:
+        if sum(tender.amount is None for tender in self.tenders) > 1:
             raise InvalidInput("only one tender can pay the rest; give the others an amount")
 
 

@@ -203,15 +203,15 @@ class Order:
 
 def moved(
     units: Mapping[str, int], arrow: str, quantity: int, source: str | None = None
-) -> tuple[dict[str, int], tuple[tuple[str, int], ...]] | None:
-    """Walk n units along an arrow: the new vector and what left which bucket; None if there are not enough.
+) -> tuple[dict[str, int], tuple[tuple[str, int], ...]]:
+    """Walk n units along an arrow: the new vector, and what left which bucket.  There must be as many.
 
     Where an arrow has several sources they are emptied in the order they are drawn, unless one is named.
     """
     drawn = UNIT_ARROWS[arrow]
     sources = drawn.sources if source is None else (source,)
     left = dict(units)
-    taken = list[tuple[str, int]]()
+    taken: list[tuple[str, int]] = []
     missing = quantity
     for bucket in sources:
         n = min(missing, left.get(bucket, 0))
@@ -220,7 +220,7 @@ def moved(
             _put(left, bucket, -n)
             missing -= n
     if missing:
-        return None
+        raise ValueError(f"{quantity} units cannot {arrow}: {missing} of them do not stand where that starts")
     _put(left, drawn.target, quantity)
     return left, tuple(taken)
 
@@ -271,7 +271,7 @@ class Reckoning:
 
 def reckon(order: Order) -> Reckoning:
     """Units and money of all lines.  Everything derived from an order starts here."""
-    totals = dict[str, int]()
+    totals: dict[str, int] = {}
     standing = out = wanted = 0
     for line in order.lines.values():
         units = line.units
@@ -329,7 +329,7 @@ def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ..
     reckoned = reckoned or reckon(order)
     owed = reckoned.owed
     money = order.money
-    wishes = list[Asking]()
+    wishes: list[Asking] = []
 
     surplus = money.paid - money.refund_pending - max(owed, 0)
     for payment_id, tally in order.payments.items():
@@ -338,7 +338,7 @@ def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ..
             surplus -= n
 
     wanted = reckoned.earned - (money.paid - money.refund_pending + money.capture_pending)
-    captures = dict[str, int]()
+    captures: dict[str, int] = {}
     for payment_id, tally in order.payments.items():
         if wanted > 0 and "capture" not in tally.declined and (n := min(wanted, tally.amounts.capturable)) > 0:
             captures[payment_id] = n

@@ -150,7 +150,8 @@ class NotComplete(Refused):
 
     @property
     def message(self) -> str:
-        return f"order {self.order_id} is {self.fulfilment_status} and {self.payment_status}; it can be closed when complete"
+        stands = f"{self.fulfilment_status} and {self.payment_status}"
+        return f"order {self.order_id} is {stands}; it can be closed when complete"
 
 
 @define
@@ -354,8 +355,8 @@ def cancel_units(command: CancelUnits, state: Order | None, seen: Seen, at: Date
 
 def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
-    vectors = dict[str, dict[str, int]]()
-    steps = list[Moved]()
+    vectors: dict[str, dict[str, int]] = {}
+    steps: list[Moved] = []
     for move in command.moves:
         if move.arrow not in WALKED_HERE:
             raise InvalidInput(f"units do not {move.arrow.replace('_', ' ')} in this release")
@@ -366,10 +367,9 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
         quantity = min(move.quantity, there) if command.partly else move.quantity
         if not quantity:
             continue
-        walked = moved(units, move.arrow, quantity, move.source or None)
-        if walked is None:
+        if quantity > there:
             raise NotEnoughUnits(order.order_id, move.line_id, move.arrow, move.quantity, there)
-        vectors[move.line_id], taken = walked
+        vectors[move.line_id], taken = moved(units, move.arrow, quantity, move.source or None)
         steps.extend(Moved(move.line_id, move.arrow, source, n) for source, n in taken)
     _refuse_unclaimed(order, vectors, seen)
     if not steps:
@@ -503,12 +503,10 @@ def evolve_placed(state: Order | None, event: OrderPlaced) -> Order:
 
 def evolve_moved(state: Order | None, event: UnitsMoved) -> Order:
     order = as_type(state, Order)
-    vectors = dict[str, dict[str, int]]()
+    vectors: dict[str, dict[str, int]] = {}
     for step in event.moves:
         units = vectors.setdefault(step.line_id, dict(order.lines[step.line_id].units))
-        walked = moved(units, step.arrow, step.quantity, step.source)
-        assert walked is not None, "history holds only moves that were decided"
-        vectors[step.line_id] = walked[0]
+        vectors[step.line_id], _ = moved(units, step.arrow, step.quantity, step.source)
     lines = dict(order.lines)
     for line_id, units in vectors.items():
         lines[line_id] = _with_units(lines[line_id], units)

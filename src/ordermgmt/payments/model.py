@@ -156,7 +156,7 @@ def fold(facts: Iterable[Fact], asks: Iterable[Ask]) -> Amounts:
     )
 
 
-def status_of(amounts: Amounts, declined: Iterable[str], withdrawn: bool = False) -> str:
+def status_of(amounts: Amounts, declined: Iterable[str], *, withdrawn: bool = False) -> str:
     """The status is a pure function of the facts: first match (LIFECYCLES 1, Payment)."""
     if amounts.captured > 0:
         return "partly_captured" if amounts.open > 0 else "captured"

@@ -59,7 +59,8 @@ class OverCaptured(Refused):
 
     @property
     def message(self) -> str:
-        return f"payment {self.payment_id}: {self.asked} cannot be refunded, only {self.refundable} is left of what was captured"
+        left = f"only {self.refundable} is left of what was captured"
+        return f"payment {self.payment_id}: {self.asked} cannot be refunded, {left}"
 
 
 @define
@@ -195,7 +196,7 @@ def record(command: RecordFact, state: Payment | None, seen: Seen, at: DateTime)
 
 def _counted(payment: Payment, fact: Fact, ask: int) -> FactRecorded:
     asks = (a for n, a in payment.asks.items() if n != str(ask))
-    becomes = status_of(fold([*payment.facts.values(), fact], asks), payment.declined, payment.withdrawn)
+    becomes = status_of(fold([*payment.facts.values(), fact], asks), payment.declined, withdrawn=payment.withdrawn)
     return FactRecorded(fact=fact, ask=ask, walks=_arrow(payment.status, becomes))
 
 
@@ -204,7 +205,7 @@ def decline(command: RecordDecline, state: Payment | None, seen: Seen, at: DateT
     ask = payment.asks.get(str(command.ask))
     if ask is None:
         return  # answered before, by whatever way
-    becomes = status_of(payment.amounts, (*payment.declined, ask.verb), payment.withdrawn)
+    becomes = status_of(payment.amounts, (*payment.declined, ask.verb), withdrawn=payment.withdrawn)
     yield AskDeclined(
         ask=command.ask,
         verb=ask.verb,

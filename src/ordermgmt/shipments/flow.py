@@ -137,7 +137,7 @@ def tell_of_label_not_voided(event: LabelVoided, shipment: Shipment) -> Replies:
 
 def _moves(contents: Iterable[Content], arrows: tuple[str, ...], *, partly: bool = False) -> Replies:
     """One `MoveUnits` per order: each line's units walk the arrows one after the other."""
-    by_order = dict[str, list[Move]]()
+    by_order: dict[str, list[Move]] = {}
     for content in contents:
         moves = by_order.setdefault(content.order_id, [])
         moves.extend(Move(content.line_id, arrow, content.quantity) for arrow in arrows)

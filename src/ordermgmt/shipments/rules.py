@@ -58,7 +58,8 @@ class LabelMissing(Refused):
 
     @property
     def message(self) -> str:
-        return f"shipment {self.shipment_id} has no label of {self.carrier} yet; do the order's due work (settle), or ask anew"
+        what = f"shipment {self.shipment_id} has no label of {self.carrier} yet"
+        return f"{what}; do the order's due work (settle), or ask anew"
 
 
 @define
@@ -133,7 +134,7 @@ def check(command: CheckShipments, state: Shipment | None, seen: Seen, at: DateT
 
 def _planned(order: Order, shipments: Iterable[str], seen: Seen) -> Iterable[tuple[str, str, int, int]]:
     """(line, bucket, units planned in parcels of that stage, units standing there)."""
-    planned = dict[tuple[str, str], int]()
+    planned: dict[tuple[str, str], int] = {}
     for shipment_id in shipments:
         shipment = seen.get(Shipment, "shipment", shipment_id)
         bucket = STAGES.get(shipment.status) if shipment is not None else None
@@ -151,7 +152,7 @@ def trim(command: TrimShipment, state: Shipment | None, seen: Seen, at: DateTime
     shipment = require(state, "shipment", command.shipment_id)
     order = require(seen.get(Order, "order", command.order_id), "order", command.order_id)
     stage = STAGES.get(shipment.status)
-    removed = list[Content]()
+    removed: list[Content] = []
     for line_id, bucket, planned, standing in _planned(order, command.shipments, seen):
         here = shipment.of(order.order_id, line_id)
         if bucket == stage and here and planned > standing:

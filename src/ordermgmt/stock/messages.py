@@ -50,24 +50,28 @@ class ReceiveStock(StockCommand):
 
 
 @frozen(kw_only=True)
-class ReserveStock(StockCommand):
+class StockMovement(Command[Stock]):
+    """What an order's claims ask of one SKU at one location.  Made by the flow, from checked claims."""
+
+    sku: str
+    location: str
+    quantity: int
+    order_id: str
+
+
+@frozen(kw_only=True)
+class ReserveStock(StockMovement):
     """Promise pieces to an order."""
 
-    order_id: str
-
 
 @frozen(kw_only=True)
-class ReleaseStock(StockCommand):
+class ReleaseStock(StockMovement):
     """Take a promise back; the pieces stand where they stood."""
 
-    order_id: str
-
 
 @frozen(kw_only=True)
-class SetStockAside(StockCommand):
+class SetStockAside(StockMovement):
     """Promised pieces that were already picked are not wanted any more: held until they are put away."""
-
-    order_id: str
 
 
 @frozen(kw_only=True)
@@ -76,10 +80,8 @@ class PutAwayStock(StockCommand):
 
 
 @frozen(kw_only=True)
-class IssueStock(StockCommand):
+class IssueStock(StockMovement):
     """Promised pieces have left the house."""
-
-    order_id: str
 
 
 # Commands on one order's reservation.
@@ -194,7 +196,7 @@ class ReservationConsumed(Event):
 
 def by_row(claims: Iterable[Claim]) -> dict[tuple[str, str], int]:
     """Pieces per (sku, location): lines of one SKU share a row."""
-    rows = dict[tuple[str, str], int]()
+    rows: dict[tuple[str, str], int] = {}
     for claim in claims:
         row = (claim.sku, claim.location)
         rows[row] = rows.get(row, 0) + claim.quantity

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import attrs
 from attrs import define
 from pendulum import DateTime
 
@@ -28,6 +27,7 @@ from .messages import (
     StockCommand,
     StockEvent,
     StockIssued,
+    StockMovement,
     StockPutAway,
     StockReceived,
     StockReleased,
@@ -85,7 +85,7 @@ class TooMuchStock(Refused):
 # Decide: one SKU at one location.
 
 
-def _stock(command: StockCommand, state: Stock | None) -> Stock:
+def _stock(command: StockCommand | StockMovement, state: Stock | None) -> Stock:
     return state or Stock(sku=command.sku, location=command.location)
 
 
@@ -108,7 +108,7 @@ def reserve(command: ReserveStock, state: Stock | None, seen: Seen, at: DateTime
 
 
 def _taking(
-    event: type[StockEvent], what: str, of: Callable[[Stock], int]
+    event: Callable[..., StockEvent], what: str, of: Callable[[Stock], int]
 ) -> Callable[[Any, Stock | None, Seen, DateTime], Iterable[Event]]:
     """Pieces leave a total that must hold them."""
 
@@ -116,8 +116,12 @@ def _taking(
         stock = _stock(command, state)
         if command.quantity > of(stock):
             raise NotThatMany(what, command.sku, command.location, command.quantity, of(stock))
-        facts = {a.name: getattr(command, a.name) for a in attrs.fields(type(command))}
-        yield event(**facts)
+        if isinstance(command, StockMovement):
+            yield event(
+                sku=command.sku, location=command.location, quantity=command.quantity, order_id=command.order_id
+            )
+        else:
+            yield event(sku=command.sku, location=command.location, quantity=command.quantity)
 
     return take
 
@@ -126,7 +130,7 @@ def _taking(
 
 
 def commit(command: CommitReservation, state: Reservation | None, seen: Seen, at: DateTime) -> Iterable[Event]:
-    shortages = list[Shortage]()
+    shortages: list[Shortage] = []
     for (sku, location), wanted in by_row(command.claims).items():
         stock = seen.get(Stock, "stock", stock_id(sku, location))
         available = stock.available if stock is not None else 0
@@ -141,7 +145,7 @@ def commit(command: CommitReservation, state: Reservation | None, seen: Seen, at
 
 def reduce(command: ReduceReservation, state: Reservation | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     reservation = require(state, "reservation", command.order_id)
-    taken = list[Claim]()
+    taken: list[Claim] = []
     for line_id, quantity in command.takes:
         claim = reservation.claims.get(line_id)
         if claim is None or quantity > claim.quantity:
@@ -193,9 +197,7 @@ def evolve_committed(state: Reservation | None, event: ReservationCommitted) -> 
     claims = dict(state.claims) if state is not None else {}
     for claim in event.claims:
         before = claims.get(claim.line_id)
-        claims[claim.line_id] = (
-            claim if before is None else changed(claim, quantity=before.quantity + claim.quantity)
-        )
+        claims[claim.line_id] = claim if before is None else changed(claim, quantity=before.quantity + claim.quantity)
     issued = state.issued if state is not None else False
     status = event.status or (state.status if state is not None else "committed")
     return Reservation(order_id=event.order_id, status=status, claims=claims, issued=issued)

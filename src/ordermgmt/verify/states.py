@@ -198,7 +198,7 @@ def _payment(view: View, payment: Payment) -> Findings:
     untold = not view.told_of("payment", payment.payment_id) if _exceeds(payment) else False
     if untold:
         yield "M2", f"the provider exceeded a limit and nobody was told: {payment.amounts}"
-    status = status_of(payment.amounts, payment.declined, payment.withdrawn)
+    status = status_of(payment.amounts, payment.declined, withdrawn=payment.withdrawn)
     asked_by_hand = payment.status in ("action_required", "closed")
     if status != payment.status and not asked_by_hand and not view.told_of("payment", payment.payment_id):
         yield "C1", f"it is {payment.status}, but its facts make it {status}"
