@@ -76,6 +76,10 @@ def attempt(
     return results
 
 
+DISCREPANCIES_MAX = 1000
+"""How many disagreements may be open about one entity at one version."""
+
+
 class NeedsMore(Exception):
     """A row is needed that is not loaded; which one stands in `Deciding.missing`."""
 
@@ -201,7 +205,10 @@ class Deciding:
                 needs_more = True  # go on, so that one load brings what all of them need
             except (Refused, InvalidInput) as refusal:
                 self.working.undo()
-                self._disagree(self._assembly.target(command), type(command).__name__, str(refusal))
+                try:
+                    self._disagree(self._assembly.target(command), type(command).__name__, str(refusal))
+                except NeedsMore:
+                    needs_more = True
             except BaseException:
                 self.working.undo()
                 raise
@@ -257,9 +264,9 @@ class Deciding:
                 told = self._tell(event, entity, capability, at, cause, news=news)
                 for reaction in reactions.get(type(event), ()):
                     if replies := tuple(reaction.then(told, entity.state)):
-                        self._sort(replies, entity, at, cause, following)
+                        self._sort(replies, entity, at, cause, following, news=news)
         if rule.then is not None:
-            self._sort(rule.then(command, events), entity, at, cause=type(command).__name__, following=following)
+            self._sort(rule.then(command, events), entity, at, type(command).__name__, following, news=news)
         return following
 
     def _state_of(self, key: Key) -> Any:
@@ -299,7 +306,14 @@ class Deciding:
         return event
 
     def _sort(
-        self, replies: Iterable[Any], entity: Entity, at: DateTime, cause: str, following: list[Command[Any]]
+        self,
+        replies: Iterable[Any],
+        entity: Entity,
+        at: DateTime,
+        cause: str,
+        following: list[Command[Any]],
+        *,
+        news: bool,
     ) -> None:
         """Effects are planned here; commands are decided next; a later is a command that is decided next to wait."""
         for reply in replies:
@@ -311,7 +325,12 @@ class Deciding:
             elif isinstance(reply, Disagreement):
                 self._disagree(entity.key, cause, reply.reason)
             else:
-                self._plan(reply, at, cause)
+                try:
+                    self._plan(reply, at, cause)
+                except NotFound as refusal:
+                    if not news:
+                        raise
+                    self._disagree(entity.key, cause, str(refusal))
 
     def _plan(self, effect: Effect, at: DateTime, cause: str) -> None:
         family, name = effect.port
@@ -337,7 +356,9 @@ class Deciding:
     def _disagree(self, about: Key, command: str, reason: str) -> None:
         entity = self.working.entities.get(about)
         version = entity.version if entity is not None else 0
-        id = self._free("discrepancy", f"{about[0]}.{about[1]}.{version:06d}")
+        id = self._free(f"{about[0]}.{about[1]}.{version:06d}", command, reason)
+        if id is None:
+            return
         opened = DiscrepancyOpened(status="open", discrepancy_id=id, about=about, command=command, reason=reason)
         self._create("discrepancy", id, opened, command, self._now)
 
@@ -348,13 +369,23 @@ class Deciding:
         entity.told = (Told(event, at, self._actor, cause, self._command_id),)
         self.working.add(entity)
 
-    def _free(self, kind: str, base: str) -> str:
-        """The first of ``base.00``, ``base.01``, … that is not taken in this attempt."""
-        for n in range(100):
-            id = f"{base}.{n:02d}"
-            if (kind, id) not in self.working.entities:
-                return id
-        raise TooManyFollowUps(f"more than 100 of {kind} {base} in one step")
+    def _free(self, base: str, command: str, reason: str) -> str | None:
+        """The first of ``base.00``, ``base.01``, … that nobody has; None where the same is open already.
+
+        Another commit may have opened one at the same version, for what is disagreed about need not change: so each
+        is looked at before it is taken.
+        """
+        for n in range(DISCREPANCIES_MAX):
+            key = ("discrepancy", f"{base}.{n:02d}")
+            taken = self.working.entities.get(key)
+            if taken is None:
+                self.missing.add(key)
+                raise NeedsMore
+            if taken.state is None:
+                return key[1]
+            if taken.state.status == "open" and (taken.state.command, taken.state.reason) == (command, reason):
+                return None
+        raise TooManyFollowUps(f"more than {DISCREPANCIES_MAX} discrepancies about {base}")
 
 
 def _status_of(entity: Entity, lifecycle: Lifecycle) -> str:

@@ -93,11 +93,13 @@ def ask_where_it_is(event: ShipmentHandedOver, shipment: Shipment) -> Replies:
 
 
 def units_arrive(event: ShipmentDelivered, shipment: Shipment) -> Replies:
-    yield from _moves(shipment.contents, ("deliver",), partly=True)
+    if event.status is not None:  # a scan of a parcel that is not on its way moves nothing of another parcel
+        yield from _moves(shipment.contents, ("deliver",), partly=True)
 
 
 def units_do_not_arrive(event: ShipmentUndeliverable, shipment: Shipment) -> Replies:
-    yield from _moves(shipment.contents, ("fail",), partly=True)
+    if event.status is not None:
+        yield from _moves(shipment.contents, ("fail",), partly=True)
 
 
 # Compensation.

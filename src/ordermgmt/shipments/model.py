@@ -64,6 +64,8 @@ class Shipment:
     """How many labels were asked for."""
     voided: int = 0
     """How many labels were to be voided."""
+    given_back: tuple[str, ...] = ()
+    """Their tracking numbers: a label that is reported once more is not bought once more."""
     scans: tuple[Scan, ...] = field(default=())
     handed_over_at: DateTime | None = None
     delivered_at: DateTime | None = None

@@ -262,8 +262,9 @@ def scan(command: RecordScan, state: Shipment | None, seen: Seen, at: DateTime) 
 
 def record_label(command: RecordLabel, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     shipment = require(state, "shipment", command.shipment_id)
-    if shipment.label == command.label:
-        return
+    number = command.label.tracking_number
+    if number in shipment.given_back or (shipment.label is not None and shipment.label.tracking_number == number):
+        return  # told before: one tracking number is one label
     yield LabelBought(label=command.label)
     if shipment.status in ("cancelled", "closed") or shipment.label is not None:
         # Bought while the parcel was given up, or twice: one of them is not needed.
@@ -322,7 +323,10 @@ def evolve_label_asked(state: Shipment | None, event: LabelAsked) -> Shipment:
 def evolve_void_asked(state: Shipment | None, event: LabelVoidAsked) -> Shipment:
     shipment = as_type(state, Shipment)
     label = None if shipment.label == event.label else shipment.label
-    return _changed(shipment, event, labels=event.number, voided=shipment.voided + 1, label=label)
+    given_back = (*shipment.given_back, event.label.tracking_number)
+    return _changed(
+        shipment, event, labels=event.number, voided=shipment.voided + 1, label=label, given_back=given_back
+    )
 
 
 def evolve_label(state: Shipment | None, event: LabelBought) -> Shipment:
