@@ -29,7 +29,7 @@ from ..engine.assembly import Assembly
 from ..errors import NotFound
 from .histories import entity
 from .reading import Books, Breach, Verifiable, View, lasting
-from .states import order_and_all
+from .states import ENDED, order_and_all
 from .stores import KEPT_MAX, Progress, Report, everything
 
 # The ways in.
@@ -86,6 +86,7 @@ def verify_file(path: str | Path, progress: Progress | None = None) -> Report:
 
 
 __all__ = [
+    "ENDED",
     "Books",
     "Breach",
     "Progress",

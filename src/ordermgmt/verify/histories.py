@@ -250,8 +250,10 @@ class _Request:
         planned = self._planned
         if planned is None:
             yield "E4", "it was never planned"
-        elif (planned.request.digest, planned.key) != (state.request.digest, state.key):
-            yield "E5", "its frozen request or its key is not the one that was planned"
+        elif planned.request.digest != state.request.digest:
+            yield "E5", "its frozen request is not the one that was planned"
+        elif (planned.key == state.key) != (planned.generation == state.generation):
+            yield "E3", f"its key is of generation {planned.generation}, it stands at {state.generation}"
         elif (planned.lane, planned.group, planned.port) != (state.lane, state.group, state.port):
             yield "E7", "its lane, group or port is not the one that was planned"
 
