@@ -201,36 +201,17 @@ class Order:
 # Units.
 
 
-def moved(
-    units: Mapping[str, int], arrow: str, quantity: int, source: str | None = None
-) -> tuple[dict[str, int], tuple[tuple[str, int], ...]]:
-    """Walk n units along an arrow: the new vector, and what left which bucket.  There must be as many.
-
-    Where an arrow has several sources they are emptied in the order they are drawn, unless one is named.
-    """
-    drawn = UNIT_ARROWS[arrow]
-    sources = drawn.sources if source is None else (source,)
-    left = dict(units)
-    taken: list[tuple[str, int]] = []
-    missing = quantity
-    for bucket in sources:
-        n = min(missing, left.get(bucket, 0))
-        if n:
-            taken.append((bucket, n))
-            _put(left, bucket, -n)
-            missing -= n
-    if missing:
-        raise ValueError(f"{quantity} units cannot {arrow}: {missing} of them do not stand where that starts")
-    _put(left, drawn.target, quantity)
-    return left, tuple(taken)
-
-
-def _put(units: dict[str, int], bucket: str, n: int) -> None:
-    count = units.get(bucket, 0) + n
-    if count:
-        units[bucket] = count
+def walk(units: dict[str, int], source: str, arrow: str, quantity: int) -> None:
+    """Move units that stand in `source` along an arrow, in place: this runs for every line of every move."""
+    left = units.get(source, 0) - quantity
+    if left < 0:
+        raise ValueError(f"{quantity} units cannot {arrow}: {-left} of them do not stand in {source}")
+    if left:
+        units[source] = left
     else:
-        del units[bucket]
+        del units[source]
+    target = UNIT_ARROWS[arrow].target
+    units[target] = units.get(target, 0) + quantity
 
 
 # Shares.

@@ -58,8 +58,8 @@ from .model import (
     Terms,
     balance,
     due,
-    moved,
     reckon,
+    walk,
 )
 
 WALKED_HERE = frozenset(
@@ -360,23 +360,26 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
     for move in command.moves:
         if move.arrow not in WALKED_HERE:
             raise InvalidInput(f"units do not {move.arrow.replace('_', ' ')} in this release")
-        line = _line(order, move.line_id)
-        units = vectors.get(move.line_id, line.units)
+        units = vectors.get(move.line_id)
+        if units is None:
+            units = vectors[move.line_id] = dict(_line(order, move.line_id).units)
         sources = (move.source,) if move.source else UNIT_ARROWS[move.arrow].sources
-        there = sum(units.get(bucket, 0) for bucket in sources)
-        quantity = min(move.quantity, there) if command.partly else move.quantity
-        if not quantity:
-            continue
-        if quantity > there:
+        there = sum([units.get(bucket, 0) for bucket in sources])
+        if move.quantity > there and not command.partly:
             raise NotEnoughUnits(order.order_id, move.line_id, move.arrow, move.quantity, there)
-        vectors[move.line_id], taken = moved(units, move.arrow, quantity, move.source or None)
-        steps.extend(Moved(move.line_id, move.arrow, source, n) for source, n in taken)
+        missing = min(move.quantity, there)
+        # Where an arrow has several sources they are emptied in the order they are drawn.
+        for source in sources:
+            if n := min(missing, units.get(source, 0)):
+                walk(units, source, move.arrow, n)
+                steps.append(Moved(move.line_id, move.arrow, source, n))
+                missing -= n
     _refuse_unclaimed(order, vectors, seen)
     if not steps:
         return
     event = UnitsMoved(moves=tuple(steps), reason=command.reason)
     yield event
-    after = evolve_moved(order, event)
+    after = _standing(order, event, vectors)
     reckoned = reckon(after)
     if reckoned.totals.keys() == {"cancelled"} and seen.draws("cancel"):
         yield OrderCancelled(reason=command.reason)
@@ -387,11 +390,11 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
 
 def _refuse_unclaimed(order: Order, vectors: dict[str, dict[str, int]], seen: Seen) -> None:
     """Units stand in the warehouse's buckets only with a claim on stock behind them."""
-    more = {
-        line_id: n
-        for line_id, units in vectors.items()
-        if (n := _claimed(units)) > _claimed(order.lines[line_id].units)
-    }
+    more = dict[str, int]()
+    for line_id, units in vectors.items():
+        claimed = _claimed(units)
+        if claimed and claimed > _claimed(order.lines[line_id].units):
+            more[line_id] = claimed
     if not more:
         return
     reservation = seen.get(Reservation, "reservation", order.order_id)
@@ -505,8 +508,15 @@ def evolve_moved(state: Order | None, event: UnitsMoved) -> Order:
     order = as_type(state, Order)
     vectors: dict[str, dict[str, int]] = {}
     for step in event.moves:
-        units = vectors.setdefault(step.line_id, dict(order.lines[step.line_id].units))
-        vectors[step.line_id], _ = moved(units, step.arrow, step.quantity, step.source)
+        units = vectors.get(step.line_id)
+        if units is None:
+            units = vectors[step.line_id] = dict(order.lines[step.line_id].units)
+        walk(units, step.source, step.arrow, step.quantity)
+    return _standing(order, event, vectors)
+
+
+def _standing(order: Order, event: UnitsMoved, vectors: Mapping[str, dict[str, int]]) -> Order:
+    """The order with its units where these vectors say."""
     lines = dict(order.lines)
     for line_id, units in vectors.items():
         lines[line_id] = _with_units(lines[line_id], units)

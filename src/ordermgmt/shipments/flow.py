@@ -43,9 +43,9 @@ from .model import DELIVERED, UNDELIVERABLE, Content, Label, Scan, Shipment
 def plan_the_parcel(event: OrderConfirmed, order: Order) -> Replies:
     """One parcel with all that is reserved.  A host that plans otherwise leaves this reaction out."""
     contents = tuple(
-        Content(order.order_id, line.line_id, line.count("reserved"))
+        Content(order.order_id, line.line_id, reserved)
         for line in order.lines.values()
-        if line.count("reserved")
+        if (reserved := line.units.get("reserved", 0))
     )
     if contents:
         yield PlanShipment(

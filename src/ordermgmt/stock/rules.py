@@ -152,7 +152,7 @@ def reduce(command: ReduceReservation, state: Reservation | None, seen: Seen, at
             there = claim.quantity if claim is not None else 0
             sku, location = (claim.sku, claim.location) if claim is not None else (line_id, "")
             raise NotThatMany(f"claimed by line {line_id}", sku, location, quantity, there)
-        taken.append(changed(claim, quantity=quantity))
+        taken.append(claim if quantity == claim.quantity else changed(claim, quantity=quantity))
     reduced = ReservationReduced(order_id=command.order_id, claims=tuple(taken), how=command.how)
     yield reduced
     after = evolve_reduced(reservation, reduced)
