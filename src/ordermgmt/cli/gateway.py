@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from ..engine.effects import Outcome, Succeeded
 from ..engine.ports import Clock
-from ..engine.working import NotThere
+from ..engine.adapters import NotThere
 from ..payments.messages import Authorise, Capture, PaymentEffect, Void
 from ..payments.model import AUTHORISED, CAPTURED, REFUNDED, SOLD, VOIDED, Fact
 from ..payments.port import GatewayCapabilities
