@@ -10,11 +10,10 @@ from pathlib import Path
 
 from ..errors import OrderManagementError
 from .demo import demo
+from .diagram import DRAWABLE, FORMATS, diagram
 from .replay import replay
 from .terminal import Paper
 from .track import track
-
-FORMATS = ("mermaid", "md")
 
 
 class Unusable(Exception):
@@ -46,6 +45,8 @@ def _run(asked: argparse.Namespace) -> None:
             demo(paper, asked.db)
         case "track":
             track(paper, asked.order, _existing(asked.db, "database file"))
+        case "diagram":
+            diagram(paper, asked.capability, asked.format)
         case "replay":
             replay(paper, _existing(asked.file), asked.db, asked.limit)
         case _:
@@ -71,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("track", help="the timeline of one order, and where it stands")
     one.add_argument("order", metavar="ORDER", help="the order's id")
     one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the shop's SQLite file")
+
+    one = commands.add_parser("diagram", help="lifecycles, drawn from the code")
+    one.add_argument("capability", nargs="?", choices=DRAWABLE, metavar="CAPABILITY", help=", ".join(DRAWABLE))
+    one.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="a drawing, or a page with its table")
 
     one = commands.add_parser("replay", help="real orders lived through once more, from entry to delivery")
     one.add_argument("source", choices=["online-retail"], help="the UCI Online Retail file, as CSV")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from ..engine.adapters import NotThere
 from ..engine.effects import Outcome, Succeeded
 from ..engine.ports import Clock
-from ..engine.adapters import NotThere
 from ..payments.messages import Authorise, Capture, PaymentEffect, Void
 from ..payments.model import AUTHORISED, CAPTURED, REFUNDED, SOLD, VOIDED, Fact
 from ..payments.port import GatewayCapabilities

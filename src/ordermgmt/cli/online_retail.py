@@ -175,7 +175,9 @@ class OnlineRetail:
             with io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if packed else raw, encoding="utf-8", newline="") as text:
                 reader = csv.reader(text)
                 if next(reader, None) != COLUMNS:
-                    raise InvalidInput(f"{self._path} is not the Online Retail file; its columns are {','.join(COLUMNS)}")
+                    raise InvalidInput(
+                        f"{self._path} is not the Online Retail file; its columns are {','.join(COLUMNS)}"
+                    )
                 for number, cells in enumerate(reader, 1):
                     if len(cells) != len(COLUMNS):
                         raise InvalidInput(f"{self._path}, row {number}: {len(cells)} cells instead of {len(COLUMNS)}")

@@ -112,7 +112,7 @@ def _told(commit: Iterable[Recorded], whole: Whole) -> Iterator[Step]:
     """What a commit tells, cause before consequence: what we heard, what we decided, what we ask for."""
     ranked = list[tuple[int, Step]]()
     for one in commit:
-        words = WORDS.get(type(one.event))
+        words = WORDS.get(type(one.event)) if isinstance(one.event, Event) else None
         if words is None:
             continue
         rank, style, tell = words
