@@ -3,6 +3,6 @@
 Importing this package needs neither pytest nor hypothesis.
 """
 
-from .fakes import FakeCarrier, FakePayments, ProviderTimeout
+from .fakes import FakeCarrier, FakePayments, ProviderBroke, ProviderTimeout
 
-__all__ = ["FakeCarrier", "FakePayments", "ProviderTimeout"]
+__all__ = ["FakeCarrier", "FakePayments", "ProviderBroke", "ProviderTimeout"]
