@@ -570,6 +570,7 @@ class AsyncOrderManagement:
         )
         self._storage = storage
         self._operator = self._settings.operator
+        self._awaits = isinstance(storage, AsyncStorage)
         self._checked = False
 
     @property
@@ -585,7 +586,7 @@ class AsyncOrderManagement:
     async def _store(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Ask the store, which may block or be awaited."""
         ask = getattr(self._storage, method)
-        if isinstance(self._storage, AsyncStorage):
+        if self._awaits:
             return await ask(*args, **kwargs)
         return await asyncio.to_thread(ask, *args, **kwargs)
 

@@ -28,6 +28,8 @@ class NamedPolicy:
 
     name: str
     rule: Policy
+    refusals: tuple[type[Refused], ...] = ()
+    """The refusals it makes, so that one remembered under a command id can be raised again as itself."""
 
 
 class Assembly:
@@ -113,8 +115,8 @@ class Assembly:
 
     def _refusals(self) -> Iterable[type[Refused]]:
         yield from (cls for cls in Refused.__subclasses__() if cls.__module__.endswith(".errors"))
-        for capability in self.capabilities:
-            yield from capability.refusals
+        for part in (*self.capabilities, *self.policies):
+            yield from part.refusals
 
     def _codec(self) -> Codec:
         types = dict[type[Any], int]()

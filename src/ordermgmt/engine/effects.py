@@ -562,6 +562,11 @@ def _by_id(command: Any) -> str:
     return str(command.effect_id)
 
 
+def _due(intent: Intent) -> str | None:
+    """When it is due; nothing where it has ended or waits for a person."""
+    return None if intent.ended or intent.status == "parked" else to_text(intent.due)
+
+
 EFFECTS = Capability(
     kind=KIND,
     state=Intent,
@@ -580,7 +585,8 @@ EFFECTS = Capability(
     evolve=EVOLVE,
     indexes={
         "status": lambda intent: intent.status,
-        "due": lambda intent: None if intent.ended or intent.status == "parked" else to_text(intent.due),
+        "due": _due,
+        "group_due": lambda intent: None if (due := _due(intent)) is None else f"{intent.group}|{due}",
         "lane": lambda intent: None if intent.ended else intent.lane,
         "group": lambda intent: intent.group,
         "port": lambda intent: "/".join(intent.port),

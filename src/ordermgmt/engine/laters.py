@@ -138,6 +138,11 @@ def _by_name(command: Any) -> str:
     return str(command.name)
 
 
+def _due(reminder: Reminder) -> str | None:
+    """When it is due; nothing where it was done or taken back."""
+    return to_text(reminder.due) if reminder.status == "waiting" else None
+
+
 LATERS = Capability(
     kind=KIND,
     state=Reminder,
@@ -152,7 +157,8 @@ LATERS = Capability(
     },
     indexes={
         "status": lambda reminder: reminder.status,
-        "due": lambda reminder: to_text(reminder.due) if reminder.status == "waiting" else None,
+        "due": _due,
+        "group_due": lambda reminder: None if (due := _due(reminder)) is None else f"{reminder.group}|{due}",
         "group": lambda reminder: reminder.group or None,
     },
     identify=check_name,

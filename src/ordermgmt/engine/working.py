@@ -450,8 +450,12 @@ def _put_aside(plan: _Plan) -> News[Any] | None:
 
 
 def _due(kind: str, now: DateTime, group: str | None, after: tuple[str, str] | None = None) -> Query:
-    equal = {} if group is None else {"group": (group,)}
-    return Query(kind=kind, equal=equal, upto=("due", to_text(now)), limit=BATCH, after=after)
+    """What is due by now: of all, or of one group by an index of its own, so that others' work costs nothing."""
+    if group is None:
+        return Query(kind=kind, upto=("due", to_text(now)), limit=BATCH, after=after)
+    return Query(
+        kind=kind, upto=("group_due", f"{group}|{to_text(now)}"), limit=BATCH, after=after or (f"{group}|", "")
+    )
 
 
 def _count(intent: Intent, report: Report) -> None:
