@@ -148,7 +148,7 @@ shop = OrderManagement(
     ports={"mail": mail},
     capabilities=[screened_orders if capability is orders else capability for capability in DEFAULT_CAPABILITIES],
     reactions=[*on(OrderPlaced, screen), *on(OrderAdvanced, call_a_reviewer)],
-    policies=[NamedPolicy("clearing needs a note", say_what_was_checked)],
+    policies=[NamedPolicy("clearing needs a note", say_what_was_checked, refusals=(NoteMissing,))],
 )
 
 

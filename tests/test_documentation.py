@@ -73,6 +73,15 @@ def test_the_quickstart_is_short() -> None:
     assert len(lines) <= 22
 
 
+def test_the_architecture_names_every_part_of_the_library() -> None:
+    told = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    source = ROOT / "src" / "ordermgmt"
+    parts = [path.name for path in source.iterdir() if path.suffix == ".py" and path.stem != "__main__"]
+    parts += [f"{path.name}/" for path in source.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    engine = [f"`{path.stem}`" for path in (source / "engine").glob("*.py") if path.stem != "__init__"]
+    assert [name for name in [*parts, *engine] if name not in told] == []
+
+
 def links(page: Path) -> list[str]:
     """The files of this project that a page links to."""
     targets = re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))

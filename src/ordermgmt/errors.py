@@ -21,6 +21,7 @@
 
 from __future__ import annotations
 
+import attrs
 from attrs import define
 
 
@@ -38,6 +39,8 @@ class Refused(OrderManagementError):
     @property
     def message(self) -> str:
         """One sentence for a person: what was refused, why, and what to do."""
+        if self.args and not attrs.has(type(self)):
+            return str(self.args[0])
         return self.__doc__ or type(self).__name__
 
     def __str__(self) -> str:

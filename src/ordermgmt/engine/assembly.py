@@ -115,8 +115,10 @@ class Assembly:
 
     def _refusals(self) -> Iterable[type[Refused]]:
         yield from (cls for cls in Refused.__subclasses__() if cls.__module__.endswith(".errors"))
-        for part in (*self.capabilities, *self.policies):
-            yield from part.refusals
+        for capability in self.capabilities:
+            yield from capability.refusals
+        for policy in self.policies:
+            yield from policy.refusals
 
     def _codec(self) -> Codec:
         types = dict[type[Any], int]()

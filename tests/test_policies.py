@@ -1,0 +1,126 @@
+"""Rules of a host's own: asked about every command, never about news, and remembered like any other refusal."""
+
+from typing import Any
+
+import pytest
+from attrs import define
+
+from ordermgmt import (
+    ConfirmOrder,
+    GrantCredit,
+    Line,
+    Money,
+    NamedPolicy,
+    OnAccount,
+    Order,
+    OrderManagement,
+    PayNow,
+    PlaceOrder,
+    ReceiveStock,
+    Refused,
+    RejectOrder,
+    Seen,
+    Tender,
+)
+from ordermgmt.orders.messages import NotePayment
+from ordermgmt.storage import MemoryStorage
+from ordermgmt.testing import FakePayments
+
+
+@define
+class TooGenerous(Refused):
+    """A credit above what anybody may grant."""
+
+    order_id: str
+    amount: Money
+
+    @property
+    def message(self) -> str:
+        return f"{self.amount} on {self.order_id} is too much"
+
+
+class Closed(Refused):
+    """The shop is closed."""
+
+
+def no_large_credits(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+    if isinstance(command, GrantCredit) and command.amount.minor > 100:
+        return TooGenerous(command.order_id, command.amount)
+    return None
+
+
+def shop_with(*policies: NamedPolicy) -> OrderManagement:
+    shop = OrderManagement(storage=MemoryStorage(), gateways={"card": FakePayments()}, policies=policies)
+    shop.handle(ReceiveStock(sku="mug", quantity=9))
+    return shop
+
+
+def place(shop: OrderManagement, pay: PayNow | OnAccount) -> Order:
+    mug = Line(sku="mug", quantity=1, unit_price=Money("9.50", "EUR"))
+    return shop.handle(PlaceOrder(order_id="A-1", lines=[mug], pay=pay, confirm="by_hand"))
+
+
+CREDIT = GrantCredit(order_id="A-1", amount=Money("5.00", "EUR"))
+
+
+def test_a_refusal_of_a_hosts_rule_is_raised_again_under_its_command_id() -> None:
+    shop = shop_with(NamedPolicy("small credits", no_large_credits, refusals=(TooGenerous,)))
+    place(shop, OnAccount())
+    for _ in range(2):
+        with pytest.raises(TooGenerous) as no:
+            shop.handle(CREDIT, command_id="c-1")
+        assert (no.value.order_id, no.value.amount) == ("A-1", Money("5.00", "EUR"))
+
+
+def test_a_refusal_that_nobody_named_says_on_repeat_what_it_was() -> None:
+    shop = shop_with(NamedPolicy("small credits", no_large_credits))
+    place(shop, OnAccount())
+    with pytest.raises(TooGenerous):
+        shop.handle(CREDIT, command_id="c-1")
+    with pytest.raises(Refused, match="TooGenerous"):
+        shop.handle(CREDIT, command_id="c-1")
+
+
+def test_a_refusal_without_fields_may_be_given_its_sentence() -> None:
+    assert str(Closed("come back at nine")) == "come back at nine"
+    assert str(Closed()) == "The shop is closed."
+
+
+def test_a_rule_is_asked_about_what_follows_from_a_command() -> None:
+    asked = list[str]()
+
+    def note(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+        asked.append(type(command).__name__)
+        return None
+
+    shop = shop_with(NamedPolicy("note", note))
+    place(shop, OnAccount())
+    assert {"PlaceOrder", "CommitReservation", "ReserveStock", "MoveUnits"} <= set(asked)
+
+
+def test_a_rule_is_not_asked_about_news() -> None:
+    asked = list[type[Any]]()
+
+    def note(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+        asked.append(type(command))
+        return None
+
+    shop = shop_with(NamedPolicy("note", note))
+    place(shop, PayNow([Tender("card", token="tok_visa")]))
+    assert shop.settle("A-1").payment_status == "authorised"
+    assert PlaceOrder in asked
+    assert NotePayment not in asked
+
+
+def test_what_a_rule_refuses_changes_nothing() -> None:
+    def closed(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+        return Closed() if isinstance(command, ConfirmOrder) else None
+
+    shop = shop_with(NamedPolicy("closed", closed))
+    before = place(shop, OnAccount())
+    feed = shop.feed()
+    with pytest.raises(Closed):
+        shop.handle(ConfirmOrder(order_id="A-1"))
+    assert shop.get(Order, "A-1") == before
+    assert shop.feed() == feed
+    assert shop.handle(RejectOrder(order_id="A-1")).status == "rejected"
