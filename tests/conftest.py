@@ -5,6 +5,7 @@ When the test is over, whatever it did, the books must be right: see `stories.la
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ordermgmt.engine.transaction import Storage
 from ordermgmt.storage import MemoryStorage, SqliteStorage
 from ordermgmt.testing import FakeCarrier, FakePayments
 from tests.stories import laws_hold
+
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of the test's own is made in it
 
 
 @pytest.fixture
@@ -33,10 +36,16 @@ def parcels(clock: ManualClock) -> FakeCarrier:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    store = MemoryStorage() if request.param == "memory" else SqliteStorage(tmp_path / "shop.db")
-    yield store
-    store.close()
+def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
+    if request.param == "memory":
+        yield MemoryStorage()
+        return
+    # Whether a commit survives a crash is shown in tests/storage; here the file may lie in memory, where there is such
+    # a place, because five syncs a commit are most of what these tests would otherwise take.
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+        store = SqliteStorage(Path(folder) / "shop.db")
+        yield store
+        store.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
@@ -134,6 +135,12 @@ class _Form:
         _ = self.decoder
 
 
+@cache
+def _form(cls: type[Any], v: int) -> _Form:
+    """The same for every shop of this process: reading a hundred types' annotations takes longer than all the rest."""
+    return _Form(cls, v)
+
+
 def _personal_parts(hint: Any) -> Iterable[Any]:
     """What a field annotated ``Personal[T]`` or ``Personal[T] | None`` holds: T."""
     if get_origin(hint) is Personal:
@@ -152,7 +159,7 @@ class Codec:
         self._by_name: dict[str, _Form] = {}
         self._upcasters = dict(upcasters)
         for cls, v in types.items():
-            form = _Form(cls, v)
+            form = _form(cls, v)
             clash = self._by_name.setdefault(form.name, form)
             if clash.cls is not cls:
                 raise Misconfigured(f"two types are stored as {form.name!r}; rename one of them")
@@ -216,7 +223,12 @@ class Codec:
         return attrs.evolve(value, **filled) if filled else value
 
     def with_status(self, event: Any, status: str) -> Any:
-        """The same event, telling the status it led to."""
+        """The event, telling the status it led to."""
+        if event.status is None:
+            # Nobody has seen it yet, so it is completed in place.  One that tells a status already may be a value
+            # that a rule hands out again and again: that one is copied.
+            object.__setattr__(event, "status", status)
+            return event
         # attrs.evolve goes through __init__ and costs four times as much; this runs for every event.
         cls: type[Any] = type(event)
         copy = object.__new__(cls)
