@@ -1,0 +1,419 @@
+"""Who does something in a simulated shop: customers, the warehouse, workers, webhooks, an operator, and the world.
+
+Each deed is a generator over the boundaries it comes to.  An actor looks first, then asks; by the time it is
+decided, somebody else may have been faster, and that is the point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+from pendulum import DateTime
+
+from ...engine.effects import Declined, Intent, Succeeded
+from ...engine.messages import Command
+from ...errors import CommandIdReused, Refused, StorageFailed
+from ...money import Money, UnitPrice
+from ...orders.messages import (
+    CancelOrder,
+    CancelUnits,
+    CloseOrder,
+    ConfirmOrder,
+    GrantCredit,
+    Line,
+    Move,
+    MoveUnits,
+    OnAccount,
+    PaidElsewhere,
+    PayNow,
+    PlaceOrder,
+    RejectOrder,
+    Tender,
+)
+from ...orders.model import IN_THE_HOUSE, Address, Order
+from ...payments.model import Payment
+from ...shipments.messages import (
+    AskLabel,
+    CancelShipment,
+    HandOverShipment,
+    PackShipment,
+    PickShipment,
+    PlanShipment,
+)
+from ...shipments.model import STAGES, Content, Shipment
+from ...stock.messages import CommitReservation, PutAwayStock, ReceiveStock, stock_id
+from ...stock.model import Claim, Stock
+from .driving import Steps, handle, job, work
+
+if TYPE_CHECKING:
+    from .world import World
+
+SKUS = ("cup", "hat", "pen")
+
+
+@define(eq=False)
+class Actor:
+    """Somebody who does one thing at a time, by a clock of his own."""
+
+    name: str
+    world: World = field(repr=False)
+    deeds: Callable[[Actor], Steps] = field(repr=False)
+    skew: timedelta = timedelta(0)
+    """How far his clock is off."""
+    doing: Steps | None = None
+    at: str = ""
+    """The boundary he stands at."""
+    what: str = ""
+    wakes: DateTime | None = None
+    """Until when he stands still."""
+
+    def now(self) -> DateTime:
+        """What his clock shows."""
+        return self.world.now + self.skew
+
+
+# Asking the shop.
+
+
+@define
+class Promise:
+    """A command with an id, of which somebody once heard, or did not hear, what became."""
+
+    command: Command[Any]
+    heard: str = ""
+    """``"done"``, or the refusal's words; empty while nobody knows."""
+
+
+def ask(actor: Actor, command: Command[Any], command_id: str | None = None) -> Generator[str, None, bool]:
+    """Handle a command; with an id, ask again as long as nobody knows what became of it."""
+    world = actor.world
+    actor.what = f"asks {_short(command)}"
+    if command_id is not None:
+        world.promises.setdefault(command_id, Promise(command))
+    for _ in range(3):
+        try:
+            results = yield from handle(world, actor, [job(world.shop, command, actor.name, command_id)])
+        except StorageFailed as problem:
+            world.note(actor, f"{type(problem).__name__}: {problem}")
+            if command_id is None:
+                return False
+            continue
+        error = results[0].error
+        told = "done" if error is None else f"{type(error).__name__}: {error}"
+        world.note(actor, told)
+        if isinstance(error, CommandIdReused):
+            world.breach("J7", f"command id {command_id} counts as used for another command")
+        if command_id is not None:
+            _keep_promise(world, command_id, told, refused=isinstance(error, Refused))
+        return error is None
+    return False
+
+
+def _keep_promise(world: World, command_id: str, told: str, *, refused: bool) -> None:
+    """J7: the same command id is decided once, and answered alike for ever."""
+    promise = world.promises[command_id]
+    if promise.heard and promise.heard != told:
+        world.breach("J7", f"command id {command_id} was answered {promise.heard!r}, and now {told!r}")
+    promise.heard = told
+    command = promise.command
+    if isinstance(command, PlaceOrder) and refused:
+        world.watch.look()
+        if world.watch.state("order", str(command.order_id)) is not None:
+            world.breach("J7", f"order {command.order_id} was refused, but is there: {told}")
+
+
+def _short(command: Command[Any]) -> str:
+    named = (getattr(command, name, "") for name in ("order_id", "shipment_id", "sku", "effect_id"))
+    return f"{type(command).__name__} {' '.join(str(one) for one in named if one)}".strip()
+
+
+# Customers.
+
+
+def customer(actor: Actor) -> Steps:
+    world = actor.world
+    chance = world.random.random()
+    if chance < 0.12 and world.promises:
+        return _again(actor)
+    if chance < 0.62 and len(world.orders) < world.orders_max:
+        return _place(actor)
+    return _change_of_mind(actor)
+
+
+def _again(actor: Actor) -> Steps:
+    """A client that heard nothing, or forgot that it did, sends the same command under the same id."""
+    command_id = actor.world.choice(list(actor.world.promises)[-12:])
+    yield from ask(actor, actor.world.promises[command_id].command, command_id)
+
+
+def _place(actor: Actor) -> Steps:
+    world = actor.world
+    order_id = f"O{len(world.orders) + 1}"
+    world.orders.append(order_id)
+    lines = [
+        Line(
+            sku=world.choice(SKUS),
+            quantity=world.choice((1, 1, 2, 3)),
+            unit_price=UnitPrice(world.choice(("3.333333", "10.00", "0.05", "0")), "EUR"),
+        )
+        for _ in range(world.choice((1, 1, 2)))
+    ]
+    shipping = Money.of_minor(world.choice((0, 490)), "EUR")
+    total = sum(line.unit_price.times(line.quantity).minor for line in lines) + shipping.minor
+    placed = PlaceOrder(
+        order_id=order_id,
+        lines=lines,
+        shipping=shipping,
+        pay=_pay(world, total),
+        carrier=world.choice(("", "parcel", "parcel", "courier")),
+        confirm=world.choice(("when_authorised",) * 4 + ("at_once", "by_hand")),
+        pay_within=world.choice((None, None, timedelta(hours=3))),
+        ship_to=Address(name="Ann", street="Long Lane 1", city="York", country="GB"),
+    )
+    yield from ask(actor, placed, f"place-{order_id}" if world.random.random() < 0.8 else None)
+
+
+def _pay(world: World, total: int) -> Any:
+    how = world.random.randrange(20)
+    if how == 0:
+        return OnAccount(days=30)
+    if how == 1 and total:
+        return PaidElsewhere(method="cash", amount=Money.of_minor(total, "EUR"))
+    if how < 7 and total > 1:
+        first = Money.of_minor(world.random.randrange(1, total), "EUR")
+        return PayNow([_tender(world, first), _tender(world, None)])
+    return PayNow([_tender(world, None)])
+
+
+def _tender(world: World, amount: Money | None) -> Tender:
+    token = world.choice(("tok_visa",) * 15 + ("tok_decline",))
+    return Tender(world.choice(world.tills), token=token, amount=amount, sale=world.random.random() < 0.3)
+
+
+def _change_of_mind(actor: Actor) -> Steps:
+    world = actor.world
+    yield "look"
+    order = world.some_order()
+    if order is None:
+        return
+    chance = world.random.random()
+    id = order.order_id
+    wish: Command[Any]
+    if chance < 0.3:
+        wish = CancelOrder(order_id=id, reason="changed my mind")
+    elif chance < 0.55:
+        units = {line.line_id: 1 for line in order.lines.values() if line.count(*IN_THE_HOUSE)}
+        wish = CancelUnits(order_id=id, units=units or {"1": 1})
+    elif chance < 0.7 and order.due.minor > 0:
+        amount = Money.of_minor(world.random.randint(1, order.due.minor), order.currency)
+        wish = GrantCredit(order_id=id, amount=amount, reason="sorry")
+    elif chance < 0.75:
+        wish = RejectOrder(order_id=id, reason="not to be trusted")
+    elif chance < 0.8:
+        wish = CloseOrder(order_id=id)
+    else:
+        wish = ConfirmOrder(order_id=id)
+    world.actions += 1
+    yield from ask(actor, wish, f"wish-{world.actions}" if world.random.random() < 0.4 else None)
+
+
+# The warehouse.
+
+
+def warehouse(actor: Actor) -> Steps:
+    world = actor.world
+    yield "look"
+    if world.random.random() < 0.12:
+        yield from ask(actor, ReceiveStock(sku=world.choice(SKUS), quantity=world.choice((1, 3, 12))))
+        return
+    order = world.some_order()
+    if order is None:
+        return
+    wishes = list(_work_on(world, order))
+    if wishes:
+        yield from ask(actor, world.choice(wishes))
+
+
+def _work_on(world: World, order: Order) -> Iterator[Command[Any]]:
+    """The next steps of an order's goods, the forward ones most often."""
+    planned = dict[str, int]()
+    for shipment_id in order.shipments:
+        shipment = world.watch.state("shipment", shipment_id)
+        if not isinstance(shipment, Shipment) or shipment.status not in STAGES:
+            continue
+        for content in shipment.contents:
+            if shipment.status == "planned":
+                planned[content.line_id] = planned.get(content.line_id, 0) + content.quantity
+        for _ in range(4):
+            ready = shipment.status == "packed" and (shipment.label is not None or not shipment.carrier)
+            yield HandOverShipment(shipment_id=shipment_id) if ready else PackShipment(shipment_id=shipment_id)
+        if shipment.status == "planned":
+            yield PickShipment(shipment_id=shipment_id)
+        if shipment.status == "packed" and shipment.carrier and shipment.label is None:
+            yield AskLabel(shipment_id=shipment_id)
+        yield CancelShipment(shipment_id=shipment_id)
+    for line in order.lines.values():
+        stock = world.watch.state("stock", stock_id(line.sku, line.location))
+        if isinstance(stock, Stock) and stock.held:
+            yield PutAwayStock(sku=line.sku, location=line.location, quantity=stock.held)
+        if order.status == "confirmed":
+            yield from _once_more(order, line.line_id, planned.get(line.line_id, 0))
+
+
+def _once_more(order: Order, line_id: str, planned: int) -> Iterator[Command[Any]]:
+    """Units without a parcel get one; lost ones are sent again or given up."""
+    line = order.lines[line_id]
+    if line.count("undeliverable"):
+        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "reship", 1),))
+        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "give_up", 1),))
+    if line.kind == "stocked" and line.count("open"):
+        claim = Claim(line_id, line.sku, line.location, line.count("open"))
+        yield CommitReservation(order_id=order.order_id, claims=(claim,))
+    if line.count("reserved") > planned:
+        yield PlanShipment(
+            shipment_id=f"{order.order_id}:s{len(order.shipments) + 1}",
+            contents=(Content(order.order_id, line_id, line.count("reserved") - planned),),
+            carrier=order.ship_by,
+        )
+
+
+# Workers.
+
+
+def worker(actor: Actor) -> Steps:
+    world = actor.world
+    due = world.worker
+    chance = world.random.random()
+    if chance < 0.25 and world.orders:
+        order_id = world.choice(world.orders[-6:])
+        actor.what = f"settles {order_id}"
+        return _work(actor, due.due_work(order_id))
+    if chance < 0.4:
+        waiting = [one for one in world.watch.states("effect") if isinstance(one, Intent) and not one.ended]
+        if waiting:
+            effect_id = world.choice(waiting[-12:]).effect_id
+            actor.what = f"runs {effect_id}"
+            return _work(actor, due.run_one(effect_id))
+    actor.what = "does due work"
+    return _work(actor, due.due_work())
+
+
+def _work(actor: Actor, steps: Generator[Any, Any, Any]) -> Steps:
+    try:
+        report = yield from work(actor.world, actor, actor.name, steps)
+    except StorageFailed as problem:
+        actor.world.note(actor, f"{type(problem).__name__}: {problem}")
+        return None
+    return report
+
+
+# Webhooks.
+
+
+def deliverer(actor: Actor) -> Steps:
+    """A webhook arrives, in any order, and perhaps not for the last time."""
+    world = actor.world
+    yield "look"
+    if not world.webhooks:
+        return
+    place = world.random.randrange(len(world.webhooks))
+    port, notice = world.webhooks[place]
+    actor.what = f"brings {notice.event_id} of {port[1]}"
+    steps = world.operator.receive(port, [notice])
+    try:
+        yield from work(world, actor, actor.name, steps)
+    except StorageFailed:
+        return  # not acknowledged, so it comes again
+    if place:
+        world.count("webhook reordered")
+    if world.happens("webhook duplicate", world.faults.webhook_duplicate):
+        if world.random.random() < 0.5:
+            world.publish_again(port, notice)
+    elif (port, notice) in world.webhooks:
+        world.webhooks.remove((port, notice))
+
+
+# The operator.
+
+
+def operator(actor: Actor) -> Steps:
+    world = actor.world
+    if world.random.random() < 0.2:
+        return _reconcile(actor)
+    return _unstick(actor)
+
+
+def _reconcile(actor: Actor) -> Steps:
+    world = actor.world
+    provider = world.choice(world.providers)
+    actor.what = f"compares books with {provider.name}"
+    steps = world.operator.reconcile(provider.port, world.now - timedelta(hours=2), None)
+    found = yield from _attempted(actor, steps)
+    if found is not None:
+        for effect_id in found.missing:
+            world.breach("M9", f"{provider.name} does not list {effect_id}, which we hold as done")
+        for stranger in found.strangers:
+            world.note(actor, f"a stranger: {stranger}")
+
+
+def _attempted(actor: Actor, steps: Generator[Any, Any, Any]) -> Steps:
+    """An operation, which a lost answer may break off."""
+    try:
+        return (yield from work(actor.world, actor, actor.name, steps))
+    except (StorageFailed, Refused) as problem:
+        actor.world.note(actor, f"{type(problem).__name__}: {problem}")
+        return None
+
+
+def _unstick(actor: Actor) -> Steps:
+    world = actor.world
+    yield "look"
+    parked = [one for one in world.watch.states("effect") if isinstance(one, Intent) and one.status == "parked"]
+    if not parked:
+        return
+    intent = world.choice(parked)
+    if world.random.random() < 0.5:
+        actor.what = f"retries {intent.effect_id}"
+        yield from _attempted(actor, world.operator.retry(intent.effect_id, "once more"))
+    elif world.known_dead(intent):
+        yield from resolve(actor, intent)
+
+
+def resolve(actor: Actor, intent: Intent) -> Steps:
+    """Say what became of a parked effect, as the provider's books have it."""
+    deed = actor.world.provider(intent.port).deeds.get(intent.effect_id)
+    actor.what = f"resolves {intent.effect_id} as {'done' if deed else 'never done'}"
+    outcome = deed.outcome if deed is not None else Declined("never_executed", "the provider's books do not have it")
+    assert isinstance(outcome, Succeeded | Declined)
+    yield from _attempted(actor, actor.world.operator.resolve(intent.effect_id, outcome, "the provider's books"))
+
+
+# The world.
+
+
+def nature(actor: Actor) -> Steps:
+    """Parcels travel, authorisations run out, and clocks go as they please."""
+    world = actor.world
+    chance = world.random.random()
+    yield "look"
+    if chance < 0.5:
+        world.choice(world.carriers).move()
+    elif world.random.random() < world.faults.provider_acts:
+        payments = [one for one in world.watch.states("payment") if isinstance(one, Payment) and one.gateway]
+        if payments:
+            payment = world.choice(payments)
+            world.gateway(payment.gateway).act(payment)
+
+
+CAST: dict[str, tuple[Callable[[Actor], Steps], int]] = {
+    "customer": (customer, 2),
+    "warehouse": (warehouse, 2),
+    "worker": (worker, 3),
+    "deliverer": (deliverer, 1),
+    "operator": (operator, 1),
+    "nature": (nature, 1),
+}
+"""Who there is, what they do, and how many of them."""

@@ -1,0 +1,172 @@
+"""The laws, looked at after every step: what was committed since the last look is judged, at a cost of what changed.
+
+`verify` judges every order that was touched.  Beside it the whole history is folded as it grows, so that the saved
+states, the hash chains and the sums over all orders are checked the moment they change, and not at the end only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define
+
+from ... import verify
+from ...engine.codec import chain
+from ...engine.effects import Intent
+from ...engine.transaction import Entry, Key
+from ...management import OrderManagement
+from ...orders.model import Order
+from ...payments.model import Payment
+from ...refunds.model import Refund
+from ...shipments.model import Shipment
+from ...stock.messages import StockReceived, stock_id
+from ...stock.model import Reservation, Stock
+
+
+@define
+class _Told:
+    """What an entity's history comes to so far."""
+
+    version: int = 0
+    hash: str = ""
+    at: str = ""
+    state: Any = None
+
+
+class Watch:
+    """Follows the feed of a shop and raises what it finds through `breach`."""
+
+    def __init__(self, shop: OrderManagement, breach: Callable[[str, str], None]) -> None:
+        self._shop = shop
+        self._breach = breach
+        self._told = dict[Key, _Told]()
+        self._position = 0
+        self._digest = hashlib.sha256()
+        self._claims = dict[str, Counter[str]]()
+        self._claimed: Counter[str] = Counter()
+        self._received: Counter[str] = Counter()
+        self._gone: Counter[str] = Counter()
+        self._out = dict[str, Counter[str]]()
+        self.events = 0
+
+    @property
+    def digest(self) -> str:
+        """One hash over the history so far, in its order."""
+        return self._digest.hexdigest()
+
+    def states(self, kind: str) -> list[Any]:
+        """Every entity of a kind, as its history tells."""
+        return [told.state for key, told in self._told.items() if key[0] == kind]
+
+    def state(self, kind: str, id: str) -> Any:
+        """One of them, or None."""
+        told = self._told.get((kind, id))
+        return told.state if told is not None else None
+
+    def look(self) -> None:
+        """Judge what was committed since the last look."""
+        touched = dict[Key, None]()
+        while page := self._shop.storage.feed(after=self._position, limit=1000):
+            for entry in page:
+                self._hear(entry)
+                touched[entry.key] = None
+        if not touched:
+            return
+        self._compare(list(touched))
+        orders = dict[str, None]()
+        for key in touched:
+            state = self._told[key].state
+            self._tally(key, state)
+            orders.update(dict.fromkeys(_orders_of(key, state)))
+        for order_id in orders:
+            if ("order", order_id) in self._told:
+                try:
+                    verify.check_order(self._shop, order_id)
+                except verify.Breach as breach:
+                    self._breach(breach.law, f"{breach.kind} {breach.id}: {breach.explanation}")
+        self._sum_up({key[1] for key in touched if key[0] == "stock"} | self._rows(touched))
+
+    def _hear(self, entry: Entry) -> None:
+        told = self._told.setdefault(entry.key, _Told())
+        name = " ".join(entry.key)
+        if entry.position <= self._position:
+            self._breach("J1", f"{name}: position {entry.position} comes behind {self._position} in the feed")
+        self._position = entry.position
+        if entry.version != told.version + 1:
+            self._breach("J1", f"{name}: event {entry.version} follows on {told.version}")
+        parts = (*entry.key, entry.version, entry.at, entry.actor, entry.cause, entry.command_id)
+        if chain(told.hash, parts, entry.doc) != entry.hash:
+            self._breach("J4", f"{name}: the hash of event {entry.version} does not fit")
+        if entry.at < told.at:
+            self._breach("J5", f"{name}: event {entry.version} is of {entry.at}, the one before of {told.at}")
+        if not entry.actor or not entry.cause:
+            self._breach("J6", f"{name}: event {entry.version} tells no actor or no command")
+        assembly = self._shop.assembly
+        event = assembly.codec.decode(entry.doc)
+        told.state = assembly.by_kind[entry.key[0]].evolve[type(event)](told.state, event)
+        told.version, told.hash, told.at = entry.version, entry.hash, entry.at
+        if isinstance(event, StockReceived):
+            self._received[entry.key[1]] += event.quantity
+        self._digest.update(entry.hash.encode())
+        self.events += 1
+
+    def _compare(self, keys: list[Key]) -> None:
+        """J2: the saved row is what its history folds to."""
+        rows = self._shop.storage.read(keys)
+        for key in keys:
+            told, row = self._told[key], rows.get(key)
+            if row is None or row.version != told.version or row.head != told.hash or row.at != told.at:
+                self._breach("J2", f"{' '.join(key)}: its row is not where its history ends (version {told.version})")
+            elif self._shop.assembly.codec.decode(row.doc) != told.state:
+                self._breach("J2", f"{' '.join(key)}: its history does not fold to its saved state")
+
+    def _tally(self, key: Key, state: Any) -> None:
+        if isinstance(state, Reservation):
+            claims: Counter[str] = Counter()
+            for claim in state.claims.values():
+                claims[stock_id(claim.sku, claim.location)] += claim.quantity
+            self._claimed.subtract(self._claims.get(key[1], Counter()))
+            self._claimed.update(claims)
+            self._claims[key[1]] = claims
+        elif isinstance(state, Shipment) and state.handed_over_at is not None and key[1] not in self._out:
+            out: Counter[str] = Counter()
+            for content in state.contents:
+                line = self.state("order", content.order_id).lines[content.line_id]
+                out[stock_id(line.sku, line.location)] += content.quantity
+            self._out[key[1]] = out
+            self._gone.update(out)
+
+    def _rows(self, touched: dict[Key, None]) -> set[str]:
+        rows = set[str]()
+        for kind, id in touched:
+            if kind == "reservation":
+                rows |= set(self._claims.get(id, ()))
+        return rows
+
+    def _sum_up(self, rows: set[str]) -> None:
+        """S1, S2: over all orders, what is promised is what is claimed, and what is there is what did not go out."""
+        for row in sorted(rows):
+            stock = self.state("stock", row)
+            if not isinstance(stock, Stock):
+                continue
+            if stock.reserved != self._claimed[row]:
+                self._breach("S2", f"stock {row}: {stock.reserved} are promised, the orders claim {self._claimed[row]}")
+            if stock.on_hand != self._received[row] - self._gone[row]:
+                self._breach(
+                    "S1", f"stock {row}: {stock.on_hand} on hand, {self._received[row]} came, {self._gone[row]} went"
+                )
+
+
+def _orders_of(key: Key, state: Any) -> tuple[str, ...]:
+    match state:
+        case Order() | Reservation() | Payment() | Refund():
+            return (state.order_id,)
+        case Shipment():
+            return state.orders
+        case Intent():
+            return (state.group,)
+        case _:
+            return ()

@@ -1,0 +1,542 @@
+"""A simulated world: one shop, its providers, its people, and a scheduler that decides who goes on."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from heapq import heappop, heappush
+from typing import Any, Protocol, TypeVar
+
+from attrs import frozen
+from pendulum import DateTime, datetime
+
+from ... import verify
+from ...engine.adapters import Notice
+from ...engine.codec import from_json, to_json
+from ...engine.effects import Intent, idempotency_key
+from ...engine.operating import Operator
+from ...engine.ports import ManualIds
+from ...engine.transaction import Storage, Write
+from ...engine.working import Call, Worker
+from ...management import LEASE, OrderManagement
+from ...orders.messages import PlaceOrder
+from ...orders.model import IN_THE_HOUSE, Order, balance, earned
+from ...payments.model import Payment
+from ...shipments.messages import Track
+from ...shipments.model import DELIVERED, Shipment
+from ...stock.messages import ReceiveStock
+from ...stock.model import Reservation
+from .actors import CAST, SKUS, Actor, Promise, ask, resolve
+from .driving import Steps, job, work
+from .faults import CRASH_NAMES, Crashed, Faults
+from .providers import CARRIERS, CHARACTERS, Gateway, Parcels, Provider
+from .store import Turns
+from .watch import Watch
+
+One = TypeVar("One")
+STORY_MAX = 40
+SKEW_MAX = timedelta(seconds=30)
+ROUNDS_MAX = 400
+"""How often, in a calm world, there may be something left to do."""
+SECRET = b"simulated"
+
+
+class ShopFactory(Protocol):
+    """Puts the shop under test together; `OrderManagement` itself is one."""
+
+    def __call__(self, **parts: Any) -> OrderManagement: ...
+
+
+class SimulationFailed(Exception):
+    """A law was broken.  `simulate` with the same arguments breaks it again.
+
+    Attributes:
+        seed: The seed of the world.
+        step: How many steps it had gone.
+        law: Which law, as `ordermgmt.verify` names them.
+        explanation: What was found.
+        story: What happened last, one line each.
+    """
+
+    def __init__(self, seed: int, step: int, law: str, explanation: str, story: Sequence[str]) -> None:
+        super().__init__(seed, step, law, explanation, story)
+        self.seed, self.step, self.law, self.explanation, self.story = seed, step, law, explanation, tuple(story)
+
+    def __str__(self) -> str:
+        told = "\n".join(f"  {line}" for line in self.story)
+        return f"law {self.law} was broken at step {self.step} of seed {self.seed}: {self.explanation}\n{told}"
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What a simulation came to, if no law was broken."""
+
+    seed: int
+    steps: int
+    """Boundaries passed, with the laws checked after each."""
+    events: int
+    orders: int
+    executed: int
+    """Deeds of providers."""
+    hits: Counter[str]
+    """How often each kind of fault happened."""
+    digest: str
+    """One hash over the whole history: the same for the same seed."""
+
+
+class World:
+    """Everything there is, made from a seed, and the same every time."""
+
+    def __init__(
+        self,
+        shop_factory: ShopFactory,
+        seed: int,
+        faults: Faults,
+        *,
+        storage: Storage,
+        exclusive: bool,
+        orders_max: int = 40,
+        cast: bool = True,
+    ) -> None:
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.faults = faults
+        self.orders_max = orders_max
+        self.now: DateTime = datetime(2026, 1, 1)
+        self.steps = 0
+        self.hits: Counter[str] = Counter()
+        self.story = deque[str](maxlen=STORY_MAX)
+        self.actions = 0
+        self.orders = list[str]()
+        self.promises = dict[str, Promise]()
+        self.webhooks = list[tuple[tuple[str, str], Notice]]()
+        self._agenda = list[tuple[DateTime, int, Callable[[], object]]]()
+        self._agenda_count = 0
+        self.gateways = {name: Gateway(name, can, self) for name, can in CHARACTERS.items()}
+        self.parcels = {name: Parcels(name, can, self) for name, can in CARRIERS.items()}
+        self.providers: list[Provider] = [*self.gateways.values(), *self.parcels.values()]
+        self.carriers = list(self.parcels.values())
+        self.tills = self.random.sample(sorted(CHARACTERS), 3)
+        """The providers this world mostly pays by."""
+        self.turns = Turns(storage, exclusive=exclusive)
+        self.actors = [
+            Actor(f"{name}-{n}", self, deeds) for name, (deeds, many) in CAST.items() for n in range(1, many + 1)
+        ]
+        self.god = Actor("god", self, lambda actor: _nothing())
+        """Who sets the scene, and clears it up."""
+        self._current = self.god
+        self.shop = shop_factory(
+            storage=storage,
+            actor="shop",
+            gateways=self.gateways,
+            carriers=self.parcels,
+            clock=self.god,
+            ids=ManualIds(),
+            chance=random.Random(seed),
+            secret=SECRET,
+        )
+        self.worker = Worker(assembly=self.shop.assembly, lease=LEASE, deadline=timedelta(seconds=30))
+        self.operator = Operator(self.worker)
+        self.watch = Watch(self.shop, self.breach)
+        self.calm = False
+        if cast:
+            for sku in SKUS:
+                self.finish(self.god, ask(self.god, ReceiveStock(sku=sku, quantity=self.choice((3, 12, 60)))))
+
+    # Chance, and what is counted.
+
+    def choice(self, among: Sequence[One]) -> One:
+        return among[int(self.random.random() * len(among))]
+
+    def between(self, low: float, high: float) -> float:
+        return low + (high - low) * self.random.random()
+
+    def happens(self, kind: str, chance: float) -> bool:
+        if chance <= 0 or self.random.random() >= chance:
+            return False
+        self.count(kind)
+        self.note(self._current, f"✗ {kind}")
+        return True
+
+    def count(self, kind: str) -> None:
+        self.hits[kind] += 1
+
+    # Telling.
+
+    def note(self, actor: Actor, text: str) -> None:
+        self.story.append(f"{self.steps:>6} {self.now.format('DD HH:mm:ss')} {actor.name}: {actor.what}: {text}")
+
+    def breach(self, law: str, explanation: str) -> None:
+        self.note(self._current, f"BREACH of {law}")
+        raise SimulationFailed(self.seed, self.steps, law, explanation, self.story)
+
+    # Time.
+
+    def later(self, at: DateTime, what: Callable[[], object]) -> None:
+        self._agenda_count += 1
+        heappush(self._agenda, (at, self._agenda_count, what))
+
+    def pass_time(self, span: timedelta) -> None:
+        """Time passes, and what was to happen meanwhile happens, each at its time."""
+        until = self.now + span
+        while self._agenda and self._agenda[0][0] <= until:
+            at, _, what = heappop(self._agenda)
+            self.now = max(self.now, at)
+            try:
+                what()
+            except SimulationFailed:
+                raise
+            except Exception:  # noqa: BLE001,S110 - nobody waits for the answer of a late request
+                pass
+        self.now = until
+
+    # Who is who.
+
+    def provider(self, port: tuple[str, str]) -> Provider:
+        family, name = port
+        return self.gateways[name] if family == "gateways" else self.parcels[name]
+
+    def gateway(self, name: str) -> Gateway:
+        return self.gateways[name]
+
+    def some_order(self) -> Order | None:
+        if not self.orders:
+            return None
+        found = self.watch.state("order", self.choice(self.orders[-8:]))
+        return found if isinstance(found, Order) else None
+
+    def publish(self, port: tuple[str, str], notice: Notice) -> None:
+        self.webhooks.append((port, notice))
+
+    def publish_again(self, port: tuple[str, str], notice: Notice) -> None:
+        """The same news under another event id."""
+        self.webhooks.append((port, _renamed(notice, self.provider(port).event_id())))
+
+    def known_dead(self, intent: Intent) -> bool:
+        """Whether nothing of it can be on its way any more, so that a person may believe the books."""
+        late = self.provider(intent.port).capabilities.late_window + LEASE + 2 * SKEW_MAX
+        flying = any(actor.at in ("call", "loaded", "commit", "committed") for actor in self.actors)
+        return not flying and (intent.last_sent is None or self.now > intent.last_sent + late)
+
+    # The laws of sending.
+
+    def before_call(self, call: Call) -> None:
+        """E1–E7 as they show from outside: only what is committed and claimed is sent, one at a time in a lane."""
+        if call.lookup or isinstance(call.request, Track):
+            return
+        effect_id = call.intent.effect_id
+        self.watch.look()
+        intent = self.watch.state("effect", effect_id)
+        if not isinstance(intent, Intent):
+            self.breach("E4", f"{effect_id} is sent, but was never planned")
+            return
+        keys = {idempotency_key(SECRET, effect_id, intent.kind, n) for n in range(1, intent.generation + 1)}
+        if call.intent.key not in keys:
+            self.breach("E3", f"{effect_id} is sent under a key that is none of its own")
+        if intent.first_sent is None and intent.generation == 1 and intent.token < 2 and not intent.ended:
+            self.breach("E7", f"{effect_id} is sent, but nobody has noted that it is being sent: {intent.status}")
+        for other in self.watch.states("effect"):
+            before = isinstance(other, Intent) and other.lane == intent.lane and other.effect_id < effect_id
+            if before and not other.ended:
+                self.breach("E7", f"{effect_id} overtakes {other.effect_id}, which is {other.status}, in its lane")
+
+    def saved(self, writes: Sequence[Write]) -> None:
+        """What was acknowledged is there."""
+        rows = self.turns.storage.read([write.row.key for write in writes])
+        for write in writes:
+            if rows.get(write.row.key) != write.row:
+                self.breach("durable", f"{' '.join(write.row.key)} was committed, but is not what is stored")
+
+    # Going on.
+
+    def step(self) -> None:
+        """Somebody goes on by one boundary, or something goes wrong; then the laws are checked."""
+        self.steps += 1
+        self.pass_time(timedelta(milliseconds=int(self.between(1, 400))))
+        actor = self._next()
+        self._current = actor
+        if actor.doing is None:
+            self._jump(actor)
+            actor.what = ""
+            actor.doing = actor.deeds(actor)
+        elif self._struck(actor):
+            self.watch.look()
+            return
+        self.go_on(actor)
+        self.watch.look()
+
+    def _next(self) -> Actor:
+        while True:
+            taken = self.turns.taken
+            ready = [
+                actor
+                for actor in self.actors
+                if (actor.wakes is None or actor.wakes <= self.now) and not (taken and actor.at == "begin")
+            ]
+            if ready:
+                chosen = self.choice(ready)
+                chosen.wakes = None
+                return chosen
+            wakes = min(actor.wakes for actor in self.actors if actor.wakes is not None)
+            self.pass_time(max(wakes - self.now, timedelta(0)))
+
+    def _jump(self, actor: Actor) -> None:
+        """Clocks: the world's goes forward, anybody's own may be set back or ahead a little."""
+        if not self.happens("jump", self.faults.jump):
+            return
+        if self.random.random() < 0.4:
+            before = actor.skew
+            actor.skew = SKEW_MAX * self.between(-1, 1)
+            self.count("clock backward" if actor.skew < before else "clock forward")
+            return
+        self.count("clock forward")
+        seconds = self.choice((5, 70, 70, 600, 1_000, 1_000, 4_000, 90_000))
+        self.pass_time(timedelta(seconds=self.between(0.5, 1) * seconds))
+
+    def _struck(self, actor: Actor) -> bool:
+        """Whether the actor dies here, or stands still for a while."""
+        boundary = CRASH_NAMES.get(actor.at)
+        if boundary is None:
+            return False
+        if self.happens(boundary, self.faults.crash):
+            self.kill(actor)
+            return True
+        if self.happens("pause", self.faults.pause):
+            span = timedelta(seconds=self.choice((2, 20, 80, 80, 400, 2_000, 8_000)))
+            if span > LEASE and actor.at in ("call", "called"):
+                self.count("pause past the lease")
+            actor.wakes = self.now + span
+            return True
+        return False
+
+    def kill(self, actor: Actor) -> None:
+        """The actor's process dies where it stands.  What it held open is undone."""
+        doing, actor.doing, actor.at, actor.wakes = actor.doing, None, "", None
+        if doing is not None:
+            try:
+                doing.throw(Crashed())
+            except (Crashed, StopIteration):
+                return
+            self.breach("crash", "a crash was swallowed")
+
+    def go_on(self, actor: Actor) -> None:
+        """The actor goes on to the next boundary."""
+        assert actor.doing is not None
+        try:
+            actor.at = actor.doing.send(None)
+        except StopIteration:
+            actor.doing, actor.at = None, ""
+        except SimulationFailed:
+            raise
+        except Exception as problem:  # noqa: BLE001 - whatever escapes an actor is a bug of ours
+            self.note(actor, repr(problem))
+            raise SimulationFailed(
+                self.seed, self.steps, "bug", f"{actor.name}, who {actor.what}, met {problem!r}", self.story
+            ) from problem
+
+    def finish(self, actor: Actor, doing: Steps) -> None:
+        """Do it to its end, undisturbed."""
+        self._current = actor
+        actor.doing = doing
+        while actor.doing is not None:
+            self.steps += 1
+            self.go_on(actor)
+            self.watch.look()
+
+    # The end.
+
+    def end(self) -> None:
+        """No more faults: everything is answered, everything ends, and then everything must be right."""
+        self.faults = Faults.none()
+        self.note(self.god, "— calm —")
+        for actor in self.actors:
+            actor.wakes = None
+        self._let_all_finish()
+        self._until_quiet()
+        self._check_parked()
+        for provider in self.providers:
+            provider.heal()
+        for intent in self._open():
+            if intent.status == "parked":
+                self.finish(self.god, self._unpark(intent))
+        self._until_quiet()
+        for intent in self._open():
+            self.breach("E10", f"{intent.effect_id} is still {intent.status}: {intent.reason}")
+        self._check_everything()
+
+    def _let_all_finish(self) -> None:
+        while busy := [actor for actor in self.actors if actor.doing is not None]:
+            free = [actor for actor in busy if not (self.turns.taken and actor.at == "begin")]
+            self.steps += 1
+            self._current = self.choice(free)
+            self.go_on(self._current)
+            self.watch.look()
+
+    def _until_quiet(self) -> None:
+        """Time passes, workers work, webhooks arrive and parcels too, until nothing is left to do."""
+        god = self.god
+        for _ in range(ROUNDS_MAX):
+            while self.webhooks:
+                port, notice = self.webhooks.pop(0)
+                self.finish(god, work(self, god, "god", self.operator.receive(port, [notice])))
+            for parcels in self.carriers:
+                for number in sorted(parcels.tracked):
+                    parcels.report(number, DELIVERED)
+            self.finish(god, work(self, god, "god", self.worker.due_work()))
+            due = self._next_due()
+            if due is None and not self.webhooks and not self._agenda:
+                return
+            self.pass_time(max((due or self.now) - self.now, timedelta(minutes=20)))
+        waiting = [f"{one.effect_id} is {one.status}: {one.reason}" for one in self._open()]
+        self.breach("E10", f"after {ROUNDS_MAX} rounds in a calm world there is still work: {waiting[:5]}")
+
+    def _next_due(self) -> DateTime | None:
+        """When something is due that will ever be done: what stands behind a parked effect in its lane is not."""
+        blocked = {one.lane for one in self._open() if one.status == "parked"}
+        dues = [one.due for one in self._open() if one.lane not in blocked]
+        dues += [one.due for one in self.watch.states("later") if one.status == "waiting"]
+        dues += [one.due for one in self.watch.states("inbox") if one.status == "received"]
+        return min(dues) if dues else None
+
+    def _open(self) -> list[Intent]:
+        return [one for one in self.watch.states("effect") if isinstance(one, Intent) and not one.ended]
+
+    def _check_parked(self) -> None:
+        """E10: what is parked is parked for a reason that we know to be one."""
+        for intent in self._open():
+            if intent.status != "parked":
+                continue
+            provider = self.provider(intent.port)
+            if not intent.reason:
+                self.breach("E10", f"{intent.effect_id} is parked without a reason")
+            can = provider.capabilities
+            if not provider.poisoned.get(intent.effect_id) and can.can_look_up and intent.attempts < 12:
+                self.breach("E10", f"{intent.effect_id} is parked although {provider.name} can be asked: {intent.reason}")
+
+    def _unpark(self, intent: Intent) -> Steps:
+        provider = self.provider(intent.port)
+        if provider.capabilities.can_look_up:
+            return work(self, self.god, "god", self.operator.retry(intent.effect_id, "healed"))
+        return resolve(self.god, intent)
+
+    # Everything.
+
+    def _check_everything(self) -> None:
+        report = verify.check_all(self.shop)
+        for breach in report.breaches:
+            self.breach(breach.law, f"{breach.kind} {breach.id}: {breach.explanation}")
+        ours = {
+            idempotency_key(SECRET, one.effect_id, one.kind, n)
+            for one in self.watch.states("effect")
+            for n in range(1, one.generation + 1)
+        }
+        for provider in self.providers:
+            for deed in provider.deeds.values():
+                if deed.key not in ours:
+                    self.breach("E4", f"{provider.name} executed {deed.effect_id} under a key of no effect of ours")
+                intent = self.watch.state("effect", deed.effect_id)
+                if intent.status != "succeeded":
+                    self.breach("E6", f"{provider.name} executed {deed.effect_id}, which is {intent.status} here")
+        for intent in self.watch.states("effect"):
+            if intent.status == "succeeded" and intent.kind != "Track":
+                if intent.effect_id not in self.provider(intent.port).deeds:
+                    self.breach("E6", f"{intent.effect_id} succeeded, but {intent.port[1]} never executed it")
+        for payment in self.watch.states("payment"):
+            self._check_book(payment)
+        for order in self.watch.states("order"):
+            self._check_end(order)
+        self._check_labels()
+        self._check_promises()
+
+    def _check_book(self, payment: Payment) -> None:
+        """M9: our book is the provider's."""
+        if not payment.gateway:
+            return
+        if payment.asks:
+            self.breach("M9", f"{payment.payment_id} still waits for {payment.asks}")
+        account = self.gateways[payment.gateway].accounts.get(payment.payment_id)
+        theirs = account.amounts if account is not None else type(payment.amounts)()
+        if payment.amounts != theirs:
+            self.breach("M9", f"{payment.payment_id}: our book says {payment.amounts}, the provider's {theirs}")
+
+    def _check_end(self, order: Order) -> None:
+        """What has ended holds nothing, and the money has followed the goods."""
+        id = order.order_id
+        own = any(p.gateway and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
+        declined = {verb for tally in order.payments.values() for verb in tally.declined}
+        if wishes := balance(order):
+            self.breach("M6", f"{id} still has wishes: {wishes}")
+        money = order.money
+        kept = money.paid - money.refund_pending
+        if order.status in verify.ENDED and order.status != "closed":
+            reservation = self.watch.state("reservation", id)
+            if isinstance(reservation, Reservation) and reservation.claims:
+                self.breach("C4", f"{id} is {order.status} and claims {reservation.claims}")
+            if order.count(*IN_THE_HOUSE):
+                self.breach("C4", f"{id} is {order.status}, but units stand in the house")
+            if not own and kept > 0 and "refund" not in declined:
+                self.breach("C4", f"{id} is {order.status} and keeps {kept}")
+            if not own and money.open > 0 and "void" not in declined:
+                self.breach("C4", f"{id} is {order.status}, and {money.open} are still authorised")
+        elif not own and not declined:
+            if kept > max(order.due.minor, 0):
+                self.breach("M6", f"{id} keeps {kept}, due are {order.due}")
+            if order.terms.kind == "now" and kept < earned(order):
+                self.breach("M6", f"{id} keeps {kept}, earned are {earned(order)}")
+
+    def _payments(self, order: Order) -> list[Payment]:
+        return [self.watch.state("payment", payment_id) for payment_id in order.payments]
+
+    def _acted(self, gateway: str, payment_id: str) -> bool:
+        account = self.gateways[gateway].accounts.get(payment_id)
+        return account is not None and account.own
+
+    def _check_labels(self) -> None:
+        """Q3: every label that was paid for is on a parcel, or was given back."""
+        live = {s.label.tracking_number for s in self.watch.states("shipment") if s.label is not None}
+        refused = {
+            one.request
+            for one in self.watch.states("effect")
+            if one.kind == "VoidLabel" and one.status == "failed"
+        }
+        for parcels in self.carriers:
+            stray = set(parcels.labels) - parcels.voided - live
+            if len(stray) > len(refused):
+                self.breach("Q3", f"{parcels.name} sold {sorted(stray)}, which are on no parcel and were not given back")
+
+    def _check_promises(self) -> None:
+        """J7: what was acknowledged is there."""
+        for command_id, promise in self.promises.items():
+            command = promise.command
+            if isinstance(command, PlaceOrder) and promise.heard == "done":
+                if self.watch.state("order", str(command.order_id)) is None:
+                    self.breach("J7", f"{command_id} was acknowledged, but there is no order {command.order_id}")
+
+    def outcome(self) -> Outcome:
+        """What it came to."""
+        return Outcome(
+            seed=self.seed,
+            steps=self.steps,
+            events=self.watch.events,
+            orders=len(self.watch.states("order")),
+            executed=sum(sum(provider.executed.values()) for provider in self.providers),
+            hits=self.hits,
+            digest=self.watch.digest,
+        )
+
+
+def _renamed(notice: Notice, event_id: str) -> Notice:
+    return Notice(
+        event_id=event_id,
+        key=notice.key,
+        reference=notice.reference,
+        answer=notice.answer,
+        code=notice.code,
+        result=notice.result,
+    )
+
+
+def _nothing() -> Steps:
+    yield from ()
