@@ -31,6 +31,7 @@ from .capability import Capability, Seen
 from .codec import Opaque, fingerprint, from_builtins, to_builtins
 from .discrepancies import DiscrepancyOpened
 from .effects import EffectPlanned, Intent, idempotency_key
+from .instants import from_text, to_text
 from .laters import SetLater
 from .lifecycle import Lifecycle
 from .messages import Command, Disagreement, Effect, Event, Later, News
@@ -90,6 +91,7 @@ class Deciding:
     def __init__(self, assembly: Assembly, loaded: Mapping[Key, Entity], now: DateTime) -> None:
         self._assembly = assembly
         self._now = now
+        self._now_text = to_text(now)
         self.working = WorkingSet(loaded)
         self.missing: set[Key] = set()
         # Of the job at hand.
@@ -155,7 +157,7 @@ class Deciding:
         place = self.working.change(("command", self._command_id))
         place.state = decided
         place.version = 1
-        place.at = self._now
+        place.at = self._now_text
 
     def _refusal(self, record: Decided) -> Refused:
         cls = self._assembly.refusals.get(record.refusal)
@@ -245,8 +247,10 @@ class Deciding:
         entity = self.working.look(key)
         if isinstance(entity.state, Opaque):
             _refuse_newer(entity)
-        now = self._now
-        at = now if entity.at is None or entity.at <= now else entity.at
+        # Never backwards for an entity, whatever the clock does.
+        at, when = self._now, self._now_text
+        if entity.at > when:
+            at, when = from_text(entity.at), entity.at
         lifecycle = capability.lifecycle
         status = "" if lifecycle is None else _status_of(entity, lifecycle)
         seen = Seen(self._state_of, self._looked_up, lifecycle, status)
@@ -261,7 +265,7 @@ class Deciding:
             cause = type(command).__name__
             reactions = self._assembly.reactions
             for event in events:
-                told = self._tell(event, entity, capability, at, cause, news=news)
+                told = self._tell(event, entity, capability, when, cause, news=news)
                 for reaction in reactions.get(type(event), ()):
                     if replies := tuple(reaction.then(told, entity.state)):
                         self._sort(replies, entity, at, cause, following, news=news)
@@ -276,7 +280,7 @@ class Deciding:
         return entity.state
 
     def _tell(
-        self, event: Event, entity: Entity, capability: Capability[Any], at: DateTime, cause: str, *, news: bool
+        self, event: Event, entity: Entity, capability: Capability[Any], when: str, cause: str, *, news: bool
     ) -> Event:
         """Fold one event in.  It tells the status it led to, so that folding asks no chart."""
         lifecycle = capability.lifecycle
@@ -284,8 +288,8 @@ class Deciding:
             event = self._with_status(event, entity, lifecycle, cause, news=news)
         entity.state = capability.evolve[type(event)](entity.state, event)
         entity.version += 1
-        entity.at = at
-        entity.told = (*entity.told, Told(event, at, self._actor, cause, self._command_id))
+        entity.at = when
+        entity.told = (*entity.told, Told(event, when, self._actor, cause, self._command_id))
         return event
 
     def _with_status(self, event: Event, entity: Entity, lifecycle: Lifecycle, cause: str, *, news: bool) -> Event:
@@ -351,7 +355,7 @@ class Deciding:
             due=at,
             planned_at=at,
         )
-        self._create("effect", effect_id, EffectPlanned(status="ready", intent=intent), cause, at)
+        self._create("effect", effect_id, EffectPlanned(status="ready", intent=intent), cause, to_text(at))
 
     def _disagree(self, about: Key, command: str, reason: str) -> None:
         entity = self.working.entities.get(about)
@@ -360,13 +364,13 @@ class Deciding:
         if id is None:
             return
         opened = DiscrepancyOpened(status="open", discrepancy_id=id, about=about, command=command, reason=reason)
-        self._create("discrepancy", id, opened, command, self._now)
+        self._create("discrepancy", id, opened, command, self._now_text)
 
-    def _create(self, kind: str, id: str, event: Event, cause: str, at: DateTime) -> None:
+    def _create(self, kind: str, id: str, event: Event, cause: str, when: str) -> None:
         """An entity of the engine's own, new by its id; the store refuses it if that is wrong."""
-        entity = Entity((kind, id), None, None, 1, at)
+        entity = Entity((kind, id), None, None, 1, when)
         entity.state = self._assembly.by_kind[kind].evolve[type(event)](None, event)
-        entity.told = (Told(event, at, self._actor, cause, self._command_id),)
+        entity.told = (Told(event, when, self._actor, cause, self._command_id),)
         self.working.add(entity)
 
     def _free(self, base: str, command: str, reason: str) -> str | None:

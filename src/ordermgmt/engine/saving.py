@@ -8,7 +8,6 @@ from typing import Any
 from .assembly import Assembly
 from .capability import Capability
 from .codec import chain, to_json
-from .instants import to_text
 from .transaction import Entry, PersonalValue, Row, Write
 from .working_set import Entity
 
@@ -23,18 +22,17 @@ def writes(assembly: Assembly, entities: Iterable[Entity]) -> tuple[Write, ...]:
 def _write(assembly: Assembly, entity: Entity) -> Write:
     key, row = entity.key, entity.row
     expected, head = (row.version, row.head) if row is not None else (0, "")
-    at = to_text(entity.at) if entity.at is not None else ""
     capability = assembly.by_kind.get(key[0])
     if capability is None:  # the record of a command id: no history, found by its age
-        return Write(Row(key, 1, to_json(entity.state), "", at), expected, (), {"at": at}, {}, ())
+        saved = Row(key, 1, to_json(entity.state), "", entity.at)
+        return Write(saved, expected, (), {"at": entity.at}, {}, ())
     codec = assembly.codec
     entries: list[Entry] = []
     personal: list[PersonalValue] = []
     version = expected
-    for event, told_at, actor, cause, command_id in entity.told:
+    for event, when, actor, cause, command_id in entity.told:
         version += 1
         doc = codec.encode(event)
-        when = to_text(told_at)
         head = chain(head, (*key, version, when, actor, cause, command_id), doc)
         entries.append(Entry(key, version, doc, head, when, actor, cause, command_id))
         personal += [
@@ -43,7 +41,7 @@ def _write(assembly: Assembly, entity: Entity) -> Write:
             if value.value is not None
         ]
     index, unindex = _index_changes(entity, capability)
-    saved = Row(key, entity.version, codec.encode(entity.state), head, at)
+    saved = Row(key, entity.version, codec.encode(entity.state), head, entity.at)
     return Write(saved, expected, tuple(entries), index, unindex, tuple(personal))
 
 

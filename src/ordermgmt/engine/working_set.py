@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from attrs import field, frozen
-from pendulum import DateTime
 
 from ..errors import Misconfigured
 from .assembly import Assembly
 from .codec import from_json
-from .instants import from_text
 from .messages import Event
 from .transaction import Key, Row
 
@@ -24,7 +22,7 @@ class Told(NamedTuple):
     """An event as it goes into the history."""
 
     event: Event
-    at: DateTime
+    at: str
     actor: str
     cause: str
     command_id: str
@@ -47,23 +45,24 @@ class Entity:
 
     __slots__ = ("at", "key", "row", "saved", "state", "told", "version")
 
-    def __init__(self, key: Key, row: Row | None, state: Any, version: int, at: DateTime | None) -> None:
+    def __init__(self, key: Key, row: Row | None, state: Any, version: int, at: str) -> None:
         self.key = key
         self.row = row
         self.saved = state
         self.state = state
         self.version = version
         self.at = at
+        """When its last event was told, as it is stored: text order is time order, so it need not be parsed."""
         self.told: tuple[Told, ...] = ()
 
     @classmethod
     def of(cls, assembly: Assembly, key: Key, row: Row | None) -> Entity:
         """The entity in this row, or the place where one may come to be."""
         if row is None:
-            return cls(key, None, None, 0, None)
+            return cls(key, None, None, 0, "")
         if key[0] not in assembly.by_kind:  # the record of a command id
-            return cls(key, row, from_json(row.doc, Decided), row.version, None)
-        return cls(key, row, assembly.codec.decode(row.doc), row.version, from_text(row.at))
+            return cls(key, row, from_json(row.doc, Decided), row.version, row.at)
+        return cls(key, row, assembly.codec.decode(row.doc), row.version, row.at)
 
     def copy(self) -> Entity:
         """The same, to be changed while this one is kept to go back to."""
