@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ordermgmt import (
     AsyncOrderManagement,
+    CannotTell,
     GatewayCapabilities,
     HandOverShipment,
     Line,
@@ -41,7 +42,7 @@ class AwaitedPayments:
         await asyncio.sleep(0.01)  # the way to the provider and back
         return self.provider.execute(request, key=key, deadline=deadline)
 
-    async def lookup(self, request: PaymentEffect, *, key: str, deadline: timedelta) -> Outcome | NotThere:
+    async def lookup(self, request: PaymentEffect, *, key: str, deadline: timedelta) -> Outcome | NotThere | CannotTell:
         await asyncio.sleep(0.01)
         return self.provider.lookup(request, key=key, deadline=deadline)
 
