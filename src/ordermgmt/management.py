@@ -122,7 +122,7 @@ class _Settings:
         if isinstance(command, type) or not isinstance(command, Command):
             raise InvalidInput(f"handle takes a command, such as PlaceOrder(…) (got {shorten(command)})")
         _, rule = self.assembly.rule_for(command)
-        command = rule.named(command, self.ids.new)
+        asked, command = command, rule.named(command, self.ids.new)
         wanted = {key for port, key in rule.lookups(command) if port == "items"}
         items = self.items.items(wanted) if wanted else {}
         return Job(
@@ -130,6 +130,7 @@ class _Settings:
             check_text(by, "by") if by is not None else self.actor,
             check_text(command_id, "command_id") if command_id is not None else "",
             {("items", sku): item for sku, item in items.items()},
+            asked,
         )
 
     def jobs(self, commands: Iterable[Any], by: str | None) -> list[Job]:

@@ -125,7 +125,7 @@ class Deciding:
             self.working.undo()
             if job.command_id and not isinstance(refusal, NewerVersion):
                 facts = _facts(refusal)
-                self._remember(Decided(fingerprint(job.command), refusal=type(refusal).__name__, facts=facts))
+                self._remember(Decided(fingerprint(job.asked or job.command), refusal=type(refusal).__name__, facts=facts))
             return Result(error=refusal)
         except Exception as error:  # noqa: BLE001 - a bug in one command reaches its caller only
             self.working.undo()
@@ -133,7 +133,7 @@ class Deciding:
         changed = self.working.keep()
         entity = self.working.look(self._assembly.target(job.command))
         if job.command_id:
-            self._remember(Decided(fingerprint(job.command), *entity.key, entity.version))
+            self._remember(Decided(fingerprint(job.asked or job.command), *entity.key, entity.version))
         return Result(state=entity.state, changed=changed)
 
     # Command ids.
@@ -142,7 +142,7 @@ class Deciding:
         record = self.working.look(("command", job.command_id)).state
         if record is None:
             return None
-        if record.fingerprint != fingerprint(job.command):
+        if record.fingerprint != fingerprint(job.asked or job.command):
             raise CommandIdReused(job.command_id)
         if record.refusal:
             return Result(error=self._refusal(record))

@@ -48,6 +48,8 @@ class Job:
     actor: str
     command_id: str = ""
     looked_up: dict[tuple[str, str], Any] = field(factory=dict[tuple[str, str], Any])
+    asked: Command[Any] | None = None
+    """The command as the caller gave it, where an id was given to what it left unnamed: a repeat is known by it."""
 
 
 @frozen
