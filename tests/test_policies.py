@@ -6,6 +6,7 @@ import pytest
 from attrs import define
 
 from ordermgmt import (
+    CancelOrder,
     ConfirmOrder,
     GrantCredit,
     Line,
@@ -124,3 +125,23 @@ def test_what_a_rule_refuses_changes_nothing() -> None:
     assert shop.get(Order, "A-1") == before
     assert shop.feed() == feed
     assert shop.handle(RejectOrder(order_id="A-1")).status == "rejected"
+
+
+def test_a_rule_can_decide_by_who_asks() -> None:
+    def only_a_manager(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+        return Closed() if isinstance(command, RejectOrder) and seen.by != "manager" else None
+
+    shop = shop_with(NamedPolicy("only a manager rejects", only_a_manager))
+    place(shop, OnAccount())
+    with pytest.raises(Closed):
+        shop.handle(RejectOrder(order_id="A-1"), by="clerk")
+    assert shop.get(Order, "A-1").status != "rejected"
+
+
+def test_a_rule_that_is_satisfied_with_who_asks_lets_the_command_pass() -> None:
+    def only_a_manager(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+        return Closed() if isinstance(command, CancelOrder) and seen.by != "manager" else None
+
+    shop = shop_with(NamedPolicy("only a manager cancels", only_a_manager))
+    place(shop, OnAccount())
+    assert shop.handle(CancelOrder(order_id="A-1"), by="manager").status == "cancelled"

@@ -2,7 +2,7 @@
 
 from .engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere, WebhookRejected
 from .engine.assembly import NamedPolicy
-from .engine.capability import Capability, Reaction, Rule, Seen, on, story
+from .engine.capability import Capability, Hearing, Reaction, Rule, Seen, changed, on, require, story
 from .engine.codec import Opaque
 from .engine.discrepancies import Discrepancy, ResolveDiscrepancy
 from .engine.effects import (
@@ -163,6 +163,7 @@ __all__ = [
     "GatewayCapabilities",
     "GrantCredit",
     "HandOverShipment",
+    "Hearing",
     "Ids",
     "Intent",
     "InvalidAmount",
@@ -283,10 +284,12 @@ __all__ = [
     "VoidPayment",
     "WebhookRejected",
     "WrongCurrency",
+    "changed",
     "on",
     "orders",
     "payments",
     "refunds",
+    "require",
     "reservations",
     "shipments",
     "stock",

@@ -26,11 +26,11 @@ Wanted = TypeVar("Wanted")
 class Seen:
     """What a decision may look at besides its own entity.
 
-    The other entities it declared, as they stand now; what ports looked up before; and which arrows are drawn
-    from where its own entity stands.
+    The other entities it declared, as they stand now; what ports looked up before; who asks; and which arrows are
+    drawn from where its own entity stands.
     """
 
-    __slots__ = ("_lifecycle", "_looked_up", "_state_of", "_status")
+    __slots__ = ("_lifecycle", "_looked_up", "_state_of", "_status", "by")
 
     def __init__(
         self,
@@ -38,7 +38,10 @@ class Seen:
         looked_up: Mapping[tuple[str, str], Any],
         lifecycle: Lifecycle | None = None,
         status: str = "",
+        by: str = "",
     ) -> None:
+        self.by = by
+        """Who asks."""
         self._state_of = state_of
         self._looked_up = looked_up
         self._lifecycle = lifecycle
@@ -47,7 +50,7 @@ class Seen:
     @classmethod
     def anew(cls, status: str, seen: Seen) -> Seen:
         """The same, seen from the status an event of this decision leads to."""
-        return cls(seen._state_of, seen._looked_up, seen._lifecycle, status)
+        return cls(seen._state_of, seen._looked_up, seen._lifecycle, status, seen.by)
 
     def get(self, state: type[Wanted], kind: str, id: str) -> Wanted | None:
         """The entity, or None if there is none.  Asking for one that was not declared is a bug and raises."""

@@ -253,7 +253,7 @@ class Deciding:
             at, when = from_text(entity.at), entity.at
         lifecycle = capability.lifecycle
         status = "" if lifecycle is None else _status_of(entity, lifecycle)
-        seen = Seen(self._state_of, self._looked_up, lifecycle, status)
+        seen = Seen(self._state_of, self._looked_up, lifecycle, status, self._actor)
         if not news:
             for policy in self._assembly.policies:
                 if (refusal := policy.rule(command, entity.state, seen, at)) is not None:

@@ -20,6 +20,8 @@ LINES_MAX = 10_000
 
 GONE_OUT = ("shipped", "delivered", "returning", "returned", "undeliverable")
 """Buckets of units that have left the house."""
+NOT_CONFIRMED = frozenset(("draft", "placed", "cancelled", "rejected", "expired", "closed"))
+"""Statuses before an order is accepted, or after its end; a host's own status is neither."""
 RESTING = frozenset(("delivered", "returned", "cancelled"))
 ARRIVED = ("delivered", "returning", "returned")
 IN_THE_HOUSE = ("open", "backordered", "reserved", "picked", "packed")
@@ -390,8 +392,8 @@ def payment_status(owed: int, money: Amounts) -> str:
 
 
 def is_complete(order: Order, reckoned: Reckoning) -> bool:
-    """Confirmed, every unit at rest, paid exactly, and nothing in flight."""
-    if order.status != "confirmed" or not RESTING.issuperset(reckoned.totals):
+    """Confirmed (or in a host's status beyond), every unit at rest, paid exactly, and nothing in flight."""
+    if order.status in NOT_CONFIRMED or not RESTING.issuperset(reckoned.totals):
         return False
     money = order.money
     return money.paid == reckoned.owed and not money.pending

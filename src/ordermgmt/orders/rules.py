@@ -312,7 +312,7 @@ def expire(command: ExpireOrder, state: Order | None, seen: Seen, at: DateTime) 
 
 def close(command: CloseOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
-    if seen.draws("close") and not order.complete:
+    if not order.complete and seen.draws("close"):
         raise NotComplete(order.order_id, order.fulfilment_status, order.payment_status)
     yield OrderClosed()
 
