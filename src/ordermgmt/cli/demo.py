@@ -44,7 +44,7 @@ def demo(paper: Paper, db: Path | None) -> None:
         return
     with TemporaryDirectory(prefix="ordermgmt-demo-") as folder:
         _play_and_tell(paper, Path(folder) / "shop.db")
-    paper.line("The shop was temporary and is gone; `demo --db FILE` keeps it, `track A-1 --db FILE` looks into it.")
+    paper.line("The shop is gone; `demo --db FILE` keeps it, `track A-1 --db FILE` then looks into it.")
 
 
 def _play_and_tell(paper: Paper, db: Path) -> None:
@@ -135,8 +135,8 @@ def _send(shop: OrderManagement, clock: ManualClock, order_id: str) -> None:
 
 def _tell(paper: Paper, shop: OrderManagement, payments: FakePayments, seconds: float) -> None:
     paper.line()
-    paper.line("A week of a small shop that sells mugs and teapots: three orders, told from their recorded events.")
-    paper.line('What was decided together was saved together; "Asking …" is sent only after that, and exactly once.')
+    paper.line("A week of a small shop that sells mugs: three orders, told from what was recorded of them.")
+    paper.line("What is decided together is saved together; what is asked of others is sent after that, once.")
     paper.line()
     print_order(paper, shop, "A-1", "from entry to delivery")
     paper.line()
@@ -151,12 +151,11 @@ def _tell(paper: Paper, shop: OrderManagement, payments: FakePayments, seconds: 
         events, last = events + len(page), page[-1].position
     kept = Money.of_minor(sum(account.kept for account in payments.accounts.values()), "EUR")
     paper.line(
-        f"3 orders, {events} events, {len(payments.requests)} requests to the card provider "
-        f"({len(payments.asked_twice)} executed twice), which holds {kept} for us;"
+        f"3 orders, {events} events. {len(payments.requests)} requests to the card provider, "
+        f"{len(payments.asked_twice)} executed twice; it holds {kept} for us."
     )
-    paper.line(
-        f"{len(shop.find(Discrepancy, status='open'))} discrepancies. Played and saved in SQLite in {seconds:.2f} s."
-    )
+    discrepancies = len(shop.find(Discrepancy, status="open"))
+    paper.line(f"{discrepancies} discrepancies. Played, and saved in SQLite, in {seconds:.2f} s.")
 
 
 def _tell_stock(paper: Paper, shop: OrderManagement) -> None:

@@ -28,7 +28,7 @@ class SteadyPayments:
         self.captured = 0
         """What was captured through this object, in minor units."""
 
-    def execute(self, request: PaymentEffect, *, key: str, deadline: timedelta) -> Outcome:  # noqa: ARG002 - answers at once
+    def execute(self, request: PaymentEffect, *, key: str, deadline: timedelta) -> Succeeded:  # noqa: ARG002 - answers at once
         """See `PaymentGateway.execute`."""
         match request:
             case Authorise(sale=sale):

@@ -10,13 +10,14 @@ import gzip
 import io
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from attrs import define, field, frozen
 from pendulum import DateTime
 
-from ..engine.instants import check_instant
+from ..engine.instants import in_utc
 from ..errors import InvalidInput
 from ..money import UnitPrice
 from ..orders.port import Item
@@ -132,8 +133,10 @@ class OnlineRetail:
             if invoice.isdecimal() and invoice not in survey.last_row and len(survey.last_row) == self._limit:
                 break
             survey.rows = number
-            survey.first_at = survey.first_at or _instant(cells[4])
             if invoice.isdecimal():
+                if invoice not in survey.last_row:
+                    at = self._instant(number, cells[4])
+                    survey.first_at = min(survey.first_at or at, at)
                 survey.last_row[invoice] = number
             row = self._sold(number, cells)
             if isinstance(row, str):
@@ -166,7 +169,7 @@ class OnlineRetail:
                 begun.setdefault(invoice, (cells[4], cells[6], []))[2].append(row)
             if number == last and invoice in begun:
                 at, customer, rows = begun.pop(invoice)
-                yield Invoice(invoice, _instant(at), customer.removesuffix(".0"), tuple(rows))
+                yield Invoice(invoice, self._instant(number, at), customer.removesuffix(".0"), tuple(rows))
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         with self._path.open("rb") as raw:
@@ -199,6 +202,8 @@ class OnlineRetail:
             return "price_zero" if price.micros == 0 else "price_negative"
         return Row(code, quantity, price)
 
-
-def _instant(text: str) -> DateTime:
-    return check_instant(DateTime.fromisoformat(f"{text}+00:00"), "InvoiceDate")
+    def _instant(self, number: int, text: str) -> DateTime:
+        try:
+            return in_utc(datetime.fromisoformat(f"{text}+00:00"))
+        except ValueError as error:
+            raise InvalidInput(f"{self._path}, row {number}: {error}") from error
