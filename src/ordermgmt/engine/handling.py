@@ -124,8 +124,8 @@ class Deciding:
         except Refused as refusal:
             self.working.undo()
             if job.command_id and not isinstance(refusal, NewerVersion):
-                facts = _facts(refusal)
-                self._remember(Decided(fingerprint(job.asked or job.command), refusal=type(refusal).__name__, facts=facts))
+                told = fingerprint(job.asked or job.command)
+                self._remember(Decided(told, refusal=type(refusal).__name__, facts=_facts(refusal)))
             return Result(error=refusal)
         except Exception as error:  # noqa: BLE001 - a bug in one command reaches its caller only
             self.working.undo()
