@@ -509,7 +509,7 @@ class OrderManagement:
             case Listen(adapter=adapter, since=since, until=until, cursor=cursor):
                 return adapter.list(since, until, cursor)
             case Calls(calls=calls):
-                return [drivers.call(call) for call in calls]
+                return [drivers.call(call, self._settings.clock) for call in calls]
             case Time():
                 return self._settings.clock.now()
             case Chance():
@@ -728,7 +728,7 @@ class AsyncOrderManagement:
                 return await listing if inspect.isawaitable(listing) else listing
             case Calls(calls=calls):
                 # Lanes are independent, so their calls go out together.
-                return await asyncio.gather(*(drivers.call_async(call) for call in calls))
+                return await asyncio.gather(*(drivers.call_async(call, self._settings.clock) for call in calls))
             case Time():
                 return self._settings.clock.now()
             case Chance():

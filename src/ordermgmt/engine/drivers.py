@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import Conflict, OrderManagementError
 from .assembly import Assembly
-from .effects import Unknown
+from .effects import RetryLater, Unknown
 from .handling import attempt
 from .ports import Clock
 from .requests import Again, Job, Load, Now, Result, Save
@@ -141,8 +141,10 @@ def rehearse(
             known = end.value.keys
 
 
-def call(one: Call) -> Any:
+def call(one: Call, clock: Clock) -> Any:
     """Ask an adapter, blocking.  Any exception means that nobody knows."""
+    if _too_late(one, clock):
+        return RetryLater()
     try:
         ask = one.adapter.lookup if one.lookup else one.adapter.execute
         answer = ask(one.request, key=one.intent.key, deadline=one.deadline)
@@ -157,8 +159,10 @@ def call(one: Call) -> Any:
     return answer
 
 
-async def call_async(one: Call) -> Any:
+async def call_async(one: Call, clock: Clock) -> Any:
     """Ask an adapter in a thread, and await its answer if it is one to await."""
+    if _too_late(one, clock):
+        return RetryLater()
     try:
         ask = one.adapter.lookup if one.lookup else one.adapter.execute
         if inspect.iscoroutinefunction(ask):
@@ -167,6 +171,11 @@ async def call_async(one: Call) -> Any:
         return await answer if inspect.isawaitable(answer) else answer
     except Exception as problem:  # noqa: BLE001 - whatever an adapter raises, nobody knows whether it was executed
         return Unknown(_cause(problem))
+
+
+def _too_late(one: Call, clock: Clock) -> bool:
+    """Whether the claim under which this was to be sent has run out: after a slow batch, or a pause of the machine."""
+    return not one.lookup and clock.now() >= one.intent.due
 
 
 def _cause(problem: Exception) -> str:

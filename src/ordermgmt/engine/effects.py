@@ -289,6 +289,10 @@ class ClaimEffect(Command[Intent]):
     lease: timedelta = timedelta(seconds=60)
     sends: bool = True
     """Whether this may send the request, or only looks what became of it."""
+    was: tuple[str, int] | None = None
+    """Status and token when it was looked at.  Whatever happened to it since makes what was planned unsafe."""
+    planned: DateTime | None = None
+    """When it was looked at.  What was planned longer ago than a lease is planned anew: keys are forgotten meanwhile."""
 
 
 @frozen(kw_only=True)
@@ -409,6 +413,9 @@ def _claim(command: ClaimEffect, state: Intent | None, seen: Seen, at: DateTime)
     intent = require(state, KIND, command.effect_id)
     if intent.due > at or intent.status in ("parked", *EFFECT.final):
         raise NotDue(intent.effect_id, intent.status)
+    overtaken = command.was is not None and command.was != (intent.status, intent.token)
+    if overtaken or (command.planned is not None and at > command.planned + command.lease):
+        raise NotDue(intent.effect_id, intent.status)
     if intent.status == "sending":
         # The lease has run out, so the worker before us is dead or asleep: its call may have been executed.
         yield EffectLost(cause="the worker did not answer before its lease ended", due=at)
@@ -475,7 +482,7 @@ def _news_of(command: SettleEffect, events: tuple[Event, ...]) -> Replies:
 
 def _park(command: ParkEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     intent = require(state, KIND, command.effect_id)
-    if not intent.ended and command.token == intent.token:
+    if not intent.ended and intent.status != "parked" and command.token == intent.token and intent.due <= at:
         yield EffectParked(reason=command.reason)
 
 

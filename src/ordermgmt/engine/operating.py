@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define, field, frozen
@@ -32,6 +32,8 @@ from .transaction import Found, Key, Query, Row
 from .working import Handle, Listen, Look, Read, Time, Worker, WorkRequest, news_of
 
 PAGE = 200
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""How much wider a provider is asked for its books than we compare: its clock is not ours."""
 
 
 @define
@@ -176,8 +178,9 @@ class Operator:
         yield from self._look_up_stuck(port, found)
         keys: set[str] = set()
         if hasattr(adapter, "list"):
+            held = yield from self._held(port, start, end)
             yield from self._import(port, adapter, start, end, keys, found)
-            yield from self._miss(port, start, end, keys, found)
+            yield from self._miss(held, start, end, keys, found)
         yield from self._one(NoteReconciled(port=found.port, since=start, until=end))
         return found
 
@@ -216,7 +219,7 @@ class Operator:
         """What the provider lists: settled with the effect it names, or told to what bears its reference."""
         cursor: str | None = None
         while True:
-            listing: Listing = yield Listen(adapter, since, until, cursor)
+            listing: Listing = yield Listen(adapter, since - CLOCKS_DIFFER, until + CLOCKS_DIFFER, cursor)
             for notice in listing.notices:
                 found.listed += 1
                 keys.add(notice.key)
@@ -232,10 +235,13 @@ class Operator:
             if cursor is None:
                 return
 
-    def _miss(
-        self, port: tuple[str, str], since: DateTime, until: DateTime, keys: set[str], found: Reconciliation
-    ) -> Generator[WorkRequest, Any, None]:
-        """What we hold as done in this time and the provider does not list."""
+    def _held(self, port: tuple[str, str], since: DateTime, until: DateTime) -> Generator[WorkRequest, Any, list[Intent]]:
+        """What we hold as done in this time, so that the provider must list it.
+
+        Asked before the provider is: what is done while it answers is not in its list yet, and no reason for an
+        alarm.  Neither is what was sent before `since`, for the provider may list it under that time.
+        """
+        held = list[Intent]()
         place: tuple[str, str] | None = (to_text(since), "")
         while True:
             query = Query(
@@ -246,14 +252,20 @@ class Operator:
                 after=place,
             )
             page: Sequence[Found] = yield Look(query)
-            for intent in self._intents(page):
-                if intent.key not in keys:
-                    found.missing.append(intent.effect_id)
-                    reason = f"{found.port} does not list it between {since} and {until}"
-                    yield from self._one(OpenDiscrepancy(about=("effect", intent.effect_id), reason=reason))
+            held += [one for one in self._intents(page) if (one.first_sent or one.planned_at) >= since]
             if len(page) < PAGE:
-                return
+                return held
             place = page[-1].place
+
+    def _miss(
+        self, held: list[Intent], since: DateTime, until: DateTime, keys: set[str], found: Reconciliation
+    ) -> Generator[WorkRequest, Any, None]:
+        """What we hold as done and the provider does not list."""
+        for intent in held:
+            if intent.key not in keys:
+                found.missing.append(intent.effect_id)
+                reason = f"{found.port} does not list it between {since} and {until}"
+                yield from self._one(OpenDiscrepancy(about=("effect", intent.effect_id), reason=reason))
 
     # Recovering.
 

@@ -24,7 +24,7 @@ from .adapters import Capabilities
 from .effects import Intent
 
 MARGIN = timedelta(minutes=5)
-"""How much earlier than the provider says a key counts as forgotten: clocks differ."""
+"""How much earlier than the provider says a key counts as forgotten, at least: clocks differ."""
 LOOKS_NEEDED = 2
 LOOK_AGAIN_AFTER = timedelta(minutes=1)
 
@@ -90,7 +90,8 @@ def intent_sent(intent: Intent, now: DateTime) -> DateTime:
 
 
 def _remembered(intent: Intent, can: Capabilities, now: DateTime) -> bool:
-    return now < intent_sent(intent, now) + can.key_ttl - min(MARGIN, can.key_ttl / 10)
+    # A request sent now may arrive only after the late window, and must find its key remembered even then.
+    return now < intent_sent(intent, now) + can.key_ttl - max(MARGIN, can.late_window)
 
 
 def _poll(intent: Intent, can: Capabilities, now: DateTime) -> Step:

@@ -76,7 +76,10 @@ class Reveal:
 
 @frozen
 class Call:
-    """Ask an adapter, outside of any transaction."""
+    """Ask an adapter, outside of any transaction.
+
+    Nothing is sent once the claim has run out (`intent.due`): by then others believe that it was sent long ago.
+    """
 
     intent: Intent
     request: Effect
@@ -330,7 +333,16 @@ class Worker:
         """Mark them as being worked on.  Whoever loses the race for one leaves it."""
         if not plans:
             return []
-        claims = [ClaimEffect(effect_id=p.intent.effect_id, lease=self.lease, sends=self._sends(p, now)) for p in plans]
+        claims = [
+            ClaimEffect(
+                effect_id=plan.intent.effect_id,
+                lease=self.lease,
+                sends=self._sends(plan, now),
+                was=(plan.intent.status, plan.intent.token),
+                planned=now,
+            )
+            for plan in plans
+        ]
         results: Sequence[Result] = yield Handle(tuple(claims))
         claimed: list[_Plan] = []
         for plan, result in zip(plans, results, strict=True):

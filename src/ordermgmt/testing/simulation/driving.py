@@ -42,6 +42,10 @@ class Stage(Protocol):
         """An adapter is about to be called: the laws of sending are checked."""
         ...
 
+    def after_call(self, answer: Any) -> None:
+        """An adapter has answered."""
+        ...
+
     def saved(self, writes: Sequence[Write]) -> None:
         """A commit was answered: it must be there."""
         ...
@@ -123,9 +127,7 @@ def _judge_refusals(world: Stage, jobs: Sequence[Job], results: Sequence[Result]
                 world.breach("refusal", f"{jobs[0].command} was refused, but changed {write.row.key}")
 
 
-def work(
-    world: Stage, clock: Clock, actor: str, steps: Generator[Any, Any, Any]
-) -> Generator[str, None, Any]:
+def work(world: Stage, clock: Clock, actor: str, steps: Generator[Any, Any, Any]) -> Generator[str, None, Any]:
     """Due work and operations: the engine's own generators, answered boundary by boundary."""
     answer: Any = None
     while True:
@@ -149,7 +151,8 @@ def work(
                 for call in calls:
                     yield "call"
                     world.before_call(call)
-                    answers.append(drivers.call(call))
+                    answers.append(drivers.call(call, clock))
+                    world.after_call(answers[-1])
                     yield "called"
                 answer = answers
             case Listen(adapter=adapter, since=since, until=until, cursor=cursor):

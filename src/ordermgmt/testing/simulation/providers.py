@@ -64,6 +64,8 @@ class Surroundings(Protocol):
 
     def count(self, kind: str) -> None: ...
 
+    def tell(self, text: str) -> None: ...
+
     def publish(self, port: tuple[str, str], notice: Notice) -> None:
         """A webhook sets out."""
         ...
@@ -166,7 +168,7 @@ class Provider:
         """Everything executed in this time, a page at a time."""
         start = int(cursor or 0)
         rows = [d for d in self.deeds.values() if since <= d.at <= until and self.world.now >= d.ready]
-        page = tuple(self._notice(deed, f"deed-{deed.effect_id}") for deed in rows[start : start + 20])
+        page = tuple(self._notice(deed, f"deed-{deed.effect_id}", named=True) for deed in rows[start : start + 20])
         return Listing(page, str(start + 20) if start + 20 < len(rows) else None)
 
     # At the provider.
@@ -202,6 +204,7 @@ class Provider:
 
     def _book(self, deed: Deed) -> None:
         self.executed[deed.effect_id] += 1
+        self.world.tell(f"{self.name} executes {deed.effect_id} under key {deed.key[:6]}…")
         if self.executed[deed.effect_id] > 1:
             self.world.breach("E2", f"{self.name} executed {deed.effect_id} {self.executed[deed.effect_id]} times")
         self.deeds[deed.effect_id] = self.by_key[deed.key] = deed
@@ -242,7 +245,7 @@ class Provider:
     def _perform(self, request: Any) -> Outcome:
         raise NotImplementedError
 
-    def _notice(self, deed: Deed, event_id: str) -> Notice:
+    def _notice(self, deed: Deed, event_id: str, *, named: bool = False) -> Notice:
         raise NotImplementedError
 
 
@@ -314,11 +317,11 @@ class Gateway(Provider):
         account.facts.append(fact)
         return fact
 
-    def _notice(self, deed: Deed, event_id: str) -> Notice:
+    def _notice(self, deed: Deed, event_id: str, *, named: bool = False) -> Notice:
         request = self._of[deed.effect_id]
         reference = getattr(request, "authorisation", "") or deed.outcome.reference
         # Some notices name our key, and some only what they are about, as providers do.
-        nameless = self.capabilities.can_look_up and len(event_id) % 3 == 0
+        nameless = not named and self.capabilities.can_look_up and len(event_id) % 3 == 0
         return Notice(
             event_id=event_id, key="" if nameless else deed.key, reference=reference, result=deed.outcome.result
         )
@@ -389,7 +392,7 @@ class Parcels(Provider):
             case _:
                 return Declined("unknown", f"{type(request).__name__} is nothing a carrier does")
 
-    def _notice(self, deed: Deed, event_id: str) -> Notice:
+    def _notice(self, deed: Deed, event_id: str, *, named: bool = False) -> Notice:
         result = deed.outcome.result
         about = (result,) if isinstance(result, Label) else ()
         return Notice(event_id=event_id, key=deed.key, reference=deed.outcome.reference, result=about)

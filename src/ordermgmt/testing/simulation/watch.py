@@ -39,8 +39,9 @@ class _Told:
 class Watch:
     """Follows the feed of a shop and raises what it finds through `breach`."""
 
-    def __init__(self, shop: OrderManagement, breach: Callable[[str, str], None]) -> None:
+    def __init__(self, shop: OrderManagement, breach: Callable[[str, str], None], tell: Callable[[str], None]) -> None:
         self._shop = shop
+        self._tell = tell
         self._breach = breach
         self._told = dict[Key, _Told]()
         self._position = 0
@@ -110,6 +111,7 @@ class Watch:
         told.version, told.hash, told.at = entry.version, entry.hash, entry.at
         if isinstance(event, StockReceived):
             self._received[entry.key[1]] += event.quantity
+        self._tell(f"{name}: {type(event).__name__}")
         self._digest.update(entry.hash.encode())
         self.events += 1
 
