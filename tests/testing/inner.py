@@ -1,0 +1,48 @@
+"""Runs a module of contracts that are meant to fail, inside this process, and tells what became of each test."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+CASES = Path(__file__).parent / "cases"
+
+
+class Recorder:
+    """A pytest plugin that listens."""
+
+    def __init__(self) -> None:
+        self.found = defaultdict[tuple[str, str], set[str]](set)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        _, _, rest = report.nodeid.partition("::")
+        cls, _, test = rest.partition("::")
+        outcome = self._outcome(report)
+        if outcome:
+            self.found[cls, test.partition("[")[0]].add(outcome)
+
+    def _outcome(self, report: pytest.TestReport) -> str:
+        if report.when != "call":
+            return "" if report.passed else report.outcome
+        if hasattr(report, "wasxfail"):
+            return "xfailed"
+        return report.outcome
+
+
+@functools.cache
+def results_of(name: str) -> Mapping[tuple[str, str], set[str]]:
+    """(class, test) → what became of it in the module of this name."""
+    recorder = Recorder()
+    # The plugins of the run around this one stay out of it: they hold what belongs to the whole process.
+    without = ("cacheprovider", "faulthandler", "xdist")
+    arguments = [str(CASES / name), "-q", "-o", "addopts=--import-mode=importlib"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        pytest.main([*arguments, *(f"-pno:{plugin}" for plugin in without)], plugins=[recorder])
+    assert recorder.found, f"nothing of {name} was run"
+    return dict(recorder.found)

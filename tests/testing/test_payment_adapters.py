@@ -1,0 +1,148 @@
+"""The contract accepts every honest payment adapter: each personality, over HTTP, and awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pendulum import DateTime
+
+from ordermgmt import ManualClock
+from ordermgmt.payments.port import GatewayCapabilities
+from ordermgmt.testing import FakePayments
+from ordermgmt.testing.conformance.hooks import FakeSide, ServerSide
+from ordermgmt.testing.conformance.payments import PaymentGatewayContract
+from ordermgmt.testing.fakes.http_payments import HttpPayments
+from ordermgmt.testing.fakes.server import PaymentServer
+
+SHORT = timedelta(seconds=0.1)
+
+
+class OfAFake(PaymentGatewayContract):
+    """A fake on a clock of its own, of the personality that `fake` makes."""
+
+    short_deadline = SHORT
+
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments(clock=clock, secrets=("whsec_new", "whsec_old"), page_size=3)
+
+    def make(self) -> FakePayments:
+        self.clock = ManualClock()
+        return self.fake(self.clock)
+
+    def provider(self, gateway: FakePayments) -> FakeSide:
+        return FakeSide(gateway, self.clock)
+
+
+class TestTheUsualFake(OfAFake):
+    pass
+
+
+class TestKeyed(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.keyed(clock=clock, key_ttl=timedelta(hours=1))
+
+
+class TestKeyedWithoutLookup(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.keyed(clock=clock, lookup=False)
+
+
+class TestUniqueReference(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.unique_reference(clock=clock)
+
+
+class TestUniqueReferenceWithoutLookup(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.unique_reference(clock=clock, lookup=False)
+
+
+class TestLookupOnly(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.lookup_only(clock=clock)
+
+
+class TestNeither(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.neither(clock=clock)
+
+
+class TestAsynchronous(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.asynchronous(clock=clock)
+
+
+class TestStoringErrors(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.storing_errors(clock=clock)
+
+
+class TestLagging(OfAFake):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.lagging(clock=clock)
+
+
+class Awaited:
+    """The same adapter for asyncio."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    @property
+    def capabilities(self) -> GatewayCapabilities:
+        return self.inner.capabilities
+
+    async def execute(self, request: Any, *, key: str, deadline: timedelta) -> Any:
+        return self.inner.execute(request, key=key, deadline=deadline)
+
+    async def lookup(self, request: Any, *, key: str, deadline: timedelta) -> Any:
+        return self.inner.lookup(request, key=key, deadline=deadline)
+
+    async def list(self, since: DateTime, until: DateTime, cursor: str | None) -> Any:
+        return self.inner.list(since, until, cursor)
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: DateTime) -> Any:
+        return self.inner.parse_webhook(headers, body, now=now)
+
+
+class TestAwaited(OfAFake):
+    @pytest.fixture
+    def gateway(self) -> Awaited:
+        return Awaited(self.make())
+
+    def provider(self, gateway: Any) -> FakeSide:
+        return FakeSide(gateway.inner, self.clock)
+
+
+class TestAwaitedAndAsynchronous(TestAwaited):
+    def fake(self, clock: ManualClock) -> FakePayments:
+        return FakePayments.asynchronous(clock=clock)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PaymentServer]:
+    with PaymentServer(FakePayments(page_size=3), hang=timedelta(seconds=0.3)) as server:
+        yield server
+
+
+class TestOverHttp(PaymentGatewayContract):
+    short_deadline = SHORT
+
+    @pytest.fixture
+    def gateway(self, server: PaymentServer) -> HttpPayments:
+        self.server = server
+        return HttpPayments(server.url, secret=server.secret)
+
+    def provider(self, gateway: HttpPayments) -> ServerSide:
+        return ServerSide(self.server)
+
+
+class TestOverHttpToOneThatRemembersErrors(TestOverHttp):
+    @pytest.fixture
+    def gateway(self) -> Iterator[HttpPayments]:
+        fake = FakePayments.storing_errors()
+        with PaymentServer(fake, hang=timedelta(seconds=0.3)) as self.server:
+            yield HttpPayments(self.server.url, secret=self.server.secret, capabilities=fake.capabilities)
