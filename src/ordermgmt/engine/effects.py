@@ -559,7 +559,10 @@ EVOLVE: Mapping[type[Event], Evolve] = {
     EffectPutOff: lambda state, e: _moved(
         state, e, due=e.due, attempts=state.attempts - 1, first_sent=None if state.attempts == 1 else state.first_sent
     ),
-    EffectParked: lambda state, e: _moved(state, e, reason=e.reason),
+    # Parked while it was being sent: what became of that is as unknown as if an attempt had said so.
+    EffectParked: lambda state, e: _moved(
+        state, e, reason=e.reason, doubtful=state.doubtful or state.status == "sending"
+    ),
     EffectRetried: lambda state, e: _moved(state, e, reason=e.note, due=e.due, attempts=0),
     EffectCancelled: lambda state, e: _moved(state, e, reason=e.reason),
 }
