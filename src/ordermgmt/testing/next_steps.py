@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..engine.adapters import NotThere
 from ..engine.codec import Opaque
 from ..engine.effects import Intent, Succeeded
 from ..engine.messages import Command, News
-from ..engine.ports import Clock
-from ..engine.adapters import NotThere
 from ..management import OrderManagement
 from ..money import Money
 from ..orders.messages import (
@@ -32,11 +31,9 @@ from ..payments.messages import (
     RECORDS,
     PaymentEffect,
     RecordCapture,
-    RecordChargeback,
     RecordDecline,
-    RecordExpiry,
 )
-from ..payments.model import FACT_KINDS, Payment
+from ..payments.model import FACT_KINDS, Fact, Payment
 from ..refunds.messages import RecordRefundFailed, RecordRefundSent, RecordRefundSucceeded, RequestRefund
 from ..refunds.model import Refund
 from ..shipments.messages import (
@@ -65,7 +62,7 @@ def askable(shop: OrderManagement, order_id: str) -> list[Command[Any]]:
     """Commands that make sense for this order now; most of them are allowed, some are refused by a rule."""
     order = shop.get(Order, order_id)
     asks = [*_header(shop, order), *_units(order), *_parcels(shop, order), *_goodwill(order)]
-    return asks + [*_stock(shop, order), *_money_back(order)]
+    return [*asks, *_stock(shop, order), *_money_back(order)]
 
 
 def _header(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
@@ -251,37 +248,31 @@ def true_news(shop: OrderManagement, gateway: FakePayments, order_id: str) -> li
     return news
 
 
-def expire_authorisation(
-    shop: OrderManagement, gateway: FakePayments, payment_id: str, clock: Clock
-) -> News[Any] | None:
+def expire_authorisation(shop: OrderManagement, gateway: FakePayments, payment_id: str) -> News[Any] | None:
     """The provider lets an authorisation run out; its news, or None where there is nothing open or something asked."""
     payment = shop.get(Payment, payment_id)
     account = gateway.accounts.get(payment_id)
     if account is None or account.open <= 0 or payment.amounts.pending or account.open != payment.amounts.open:
         return None
-    minor, account.voided = account.open, account.voided + account.open
-    return RecordExpiry(
-        payment_id=payment_id,
-        order_id=payment.order_id,
-        transaction_id=f"expiry-{payment_id}-{account.voided}",
-        amount=Money.of_minor(minor, account.currency),
-        occurred_at=clock.now(),
-    )
+    return _told(payment, gateway.expire(payment_id).result[0])
 
 
-def charge_back(shop: OrderManagement, gateway: FakePayments, payment_id: str, clock: Clock) -> News[Any] | None:
+def charge_back(shop: OrderManagement, gateway: FakePayments, payment_id: str) -> News[Any] | None:
     """The customer's bank takes everything back; its news, or None where nothing is kept or something asked."""
     payment = shop.get(Payment, payment_id)
     account = gateway.accounts.get(payment_id)
     if account is None or account.kept <= 0 or payment.amounts.pending or account.kept != payment.amounts.paid:
         return None
-    minor, account.refunded = account.kept, account.refunded + account.kept
-    return RecordChargeback(
-        payment_id=payment_id,
+    return _told(payment, gateway.charge_back(payment_id).result[0])
+
+
+def _told(payment: Payment, fact: Fact) -> News[Any]:
+    return RECORDS[fact.kind](
+        payment_id=payment.payment_id,
         order_id=payment.order_id,
-        transaction_id=f"chargeback-{payment_id}-{account.refunded}",
-        amount=Money.of_minor(minor, account.currency),
-        occurred_at=clock.now(),
+        transaction_id=fact.transaction_id,
+        amount=Money.of_minor(fact.minor, fact.currency),
+        occurred_at=fact.occurred_at,
     )
 
 
