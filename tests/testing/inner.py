@@ -36,12 +36,13 @@ class Recorder:
 
 
 @functools.cache
-def results_of(name: str) -> Mapping[tuple[str, str], set[str]]:
-    """(class, test) → what became of it in the module of this name."""
+def results_of(name: str, only: tuple[str, ...] = ()) -> Mapping[tuple[str, str], set[str]]:
+    """(class, test) → what became of it in the module of this name: of all tests, or of those called ``class::test``."""
     recorder = Recorder()
     # The plugins of the run around this one stay out of it: they hold what belongs to the whole process.
     without = ("cacheprovider", "faulthandler", "xdist")
-    arguments = [str(CASES / name), "-q", "-o", "addopts=--import-mode=importlib"]
+    chosen = [f"{CASES / name}::{one}" for one in only] or [str(CASES / name)]
+    arguments = [*chosen, "-q", "--tb=no", "-o", "addopts=--import-mode=importlib"]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*arguments, *(f"-pno:{plugin}" for plugin in without)], plugins=[recorder])
     assert recorder.found, f"nothing of {name} was run"
