@@ -201,7 +201,7 @@ class RecordLabel(ShipmentNews):
 class RecordNoLabel(ShipmentNews):
     """The carrier has said no to a label."""
 
-    code: str = ""
+    code: str = field(default="", validator=checked_note)
 
 
 @frozen(kw_only=True)
@@ -209,7 +209,7 @@ class RecordLabelVoided(ShipmentNews):
     """The carrier has taken a label back, or said no to that."""
 
     tracking_number: str = field(validator=checked_text)
-    refused: str = ""
+    refused: str = field(default="", validator=checked_note)
 
 
 # Events.
