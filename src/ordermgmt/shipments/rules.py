@@ -267,8 +267,8 @@ def record_label(command: RecordLabel, state: Shipment | None, seen: Seen, at: D
         return  # told before: one tracking number is one label
     yield LabelBought(label=command.label)
     if shipment.status in ("cancelled", "closed") or shipment.label is not None:
-        # Bought while the parcel was given up, or twice: one of them is not needed.
-        yield LabelVoidAsked(label=shipment.label or command.label, number=shipment.labels + 1)
+        # Bought while the parcel was given up, or twice: it is not needed.  The label it has may be on its way already.
+        yield LabelVoidAsked(label=command.label, number=shipment.labels + 1)
 
 
 def record_no_label(command: RecordNoLabel, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
@@ -330,7 +330,8 @@ def evolve_void_asked(state: Shipment | None, event: LabelVoidAsked) -> Shipment
 
 
 def evolve_label(state: Shipment | None, event: LabelBought) -> Shipment:
-    return _changed(as_type(state, Shipment), event, label=event.label)
+    shipment = as_type(state, Shipment)
+    return _changed(shipment, event, label=shipment.label or event.label)
 
 
 def evolve_scanned(state: Shipment | None, event: ScanRecorded) -> Shipment:
