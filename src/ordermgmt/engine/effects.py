@@ -482,7 +482,7 @@ def _news_of(command: SettleEffect, events: tuple[Event, ...]) -> Replies:
 
 def _park(command: ParkEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     intent = require(state, KIND, command.effect_id)
-    if not intent.ended and intent.status != "parked" and command.token == intent.token and intent.due <= at:
+    if seen.draws("park") and command.token == intent.token and intent.due <= at:
         yield EffectParked(reason=command.reason)
 
 

@@ -60,6 +60,8 @@ class Effect:
     """Reaches outside.  It is data: recorded with the decision, done after the commit, exactly once."""
 
     v: ClassVar[int] = 1
+    only_asks: ClassVar[bool] = False
+    """True where it changes nothing outside, so that no provider has it on its books."""
 
     @property
     def port(self) -> tuple[str, str]:

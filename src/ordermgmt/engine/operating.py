@@ -235,7 +235,9 @@ class Operator:
             if cursor is None:
                 return
 
-    def _held(self, port: tuple[str, str], since: DateTime, until: DateTime) -> Generator[WorkRequest, Any, list[Intent]]:
+    def _held(
+        self, port: tuple[str, str], since: DateTime, until: DateTime
+    ) -> Generator[WorkRequest, Any, list[Intent]]:
         """What we hold as done in this time, so that the provider must list it.
 
         Asked before the provider is: what is done while it answers is not in its list yet, and no reason for an
@@ -252,10 +254,18 @@ class Operator:
                 after=place,
             )
             page: Sequence[Found] = yield Look(query)
-            held += [one for one in self._intents(page) if (one.first_sent or one.planned_at) >= since]
+            held += [
+                one
+                for one in self._intents(page)
+                if self._is_listed(one) and (one.first_sent or one.planned_at) >= since
+            ]
             if len(page) < PAGE:
                 return held
             place = page[-1].place
+
+    def _is_listed(self, intent: Intent) -> bool:
+        request = self.worker.assembly.codec.thaw(intent.request)
+        return not isinstance(request, Opaque) and not request.only_asks
 
     def _miss(
         self, held: list[Intent], since: DateTime, until: DateTime, keys: set[str], found: Reconciliation

@@ -389,6 +389,8 @@ class VoidLabel(CarrierEffect):
 class Track(CarrierEffect):
     """Ask where a parcel is.  Answers with a tuple of `Scan`: `Succeeded` once it came to an end, else `Pending`."""
 
+    only_asks: ClassVar[bool] = True
+
     tracking_number: str
 
     @property
