@@ -35,6 +35,7 @@ from ...orders.messages import (
 )
 from ...orders.model import IN_THE_HOUSE, Address, Order
 from ...payments.model import Payment
+from ...refunds.messages import RequestRefund
 from ...shipments.messages import (
     AskLabel,
     CancelShipment,
@@ -214,6 +215,13 @@ def _change_of_mind(actor: Actor) -> Steps:
         wish = RejectOrder(order_id=id, reason="not to be trusted")
     elif chance < 0.8:
         wish = CloseOrder(order_id=id)
+    elif chance < 0.87 and order.payments:
+        payment_id = world.choice(list(order.payments))
+        most = max(order.payments[payment_id].amounts.captured, 1)
+        amount = Money.of_minor(world.random.randint(1, most), order.currency)
+        wish = RequestRefund(
+            refund_id=f"{id}:x{world.actions}", order_id=id, payment_id=payment_id, amount=amount, reason="by hand"
+        )
     else:
         wish = ConfirmOrder(order_id=id)
     world.actions += 1
@@ -272,6 +280,7 @@ def _once_more(order: Order, line_id: str, planned: int) -> Iterator[Command[Any
     if line.kind == "stocked" and line.count("open"):
         claim = Claim(line_id, line.sku, line.location, line.count("open"))
         yield CommitReservation(order_id=order.order_id, claims=(claim,))
+        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "reserve", 1),))  # no claim: refused
     if line.count("reserved") > planned:
         yield PlanShipment(
             shipment_id=f"{order.order_id}:s{len(order.shipments) + 1}",

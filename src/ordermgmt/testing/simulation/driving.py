@@ -137,10 +137,10 @@ def work(world: Stage, clock: Clock, actor: str, steps: Generator[Any, Any, Any]
             return end.value
         match request:
             case Look(query=query):
-                yield "look"
+                if query.kind == "effect":
+                    yield "look"
                 answer = world.turns.find(query)
             case Read(keys=keys):
-                yield "look"
                 answer = world.turns.read(keys)
             case Reveal(refs=refs):
                 answer = world.turns.personal(refs)

@@ -16,14 +16,34 @@ from attrs import define
 from ... import verify
 from ...engine.codec import chain
 from ...engine.effects import Intent
+from ...engine.messages import Event
 from ...engine.transaction import Entry, Key
 from ...management import OrderManagement
+from ...orders.messages import OrderConfirmed, UnitsMoved
 from ...orders.model import Order
 from ...payments.model import Payment
 from ...refunds.model import Refund
 from ...shipments.model import Shipment
-from ...stock.messages import StockReceived, stock_id
+from ...stock.messages import (
+    StockIssued,
+    StockReceived,
+    StockReleased,
+    StockReserved,
+    StockSetAside,
+    stock_id,
+)
 from ...stock.model import Reservation, Stock
+
+
+_STOCK_FOLLOWS = {
+    ("reserve", "open"): "StockReserved",
+    ("release", "reserved"): "StockReleased",
+    ("cancel", "reserved"): "StockReleased",
+    ("cancel", "picked"): "StockSetAside",
+    ("cancel", "packed"): "StockSetAside",
+    ("hand_over", "packed"): "StockIssued",
+}
+"""What pieces on the shelf do when units walk (LIFECYCLES 2)."""
 
 
 @define
@@ -51,6 +71,8 @@ class Watch:
         self._received: Counter[str] = Counter()
         self._gone: Counter[str] = Counter()
         self._out = dict[str, Counter[str]]()
+        self._walked: Counter[tuple[str, str]] = Counter()
+        self._moved: Counter[tuple[str, str]] = Counter()
         self.events = 0
 
     @property
@@ -109,11 +131,30 @@ class Watch:
         event = assembly.codec.decode(entry.doc)
         told.state = assembly.by_kind[entry.key[0]].evolve[type(event)](told.state, event)
         told.version, told.hash, told.at = entry.version, entry.hash, entry.at
-        if isinstance(event, StockReceived):
-            self._received[entry.key[1]] += event.quantity
+        self._weigh(entry.key, event, told.state, entry.cause)
         self._tell(f"{name}: {type(event).__name__}")
         self._digest.update(entry.hash.encode())
         self.events += 1
+
+    def _weigh(self, key: Key, event: Event, state: Any, cause: str) -> None:
+        """What units and money did, and what stock did about it: two countings that must agree."""
+        match event:
+            case StockReceived():
+                self._received[key[1]] += event.quantity
+            case StockReserved() | StockReleased() | StockSetAside() | StockIssued():
+                self._moved[key[1], type(event).__name__] += event.quantity
+            case UnitsMoved():
+                for move in event.moves:
+                    line = state.lines[move.line_id]
+                    follows = _STOCK_FOLLOWS.get((move.arrow, move.source), "")
+                    if follows and line.kind == "stocked":
+                        self._walked[stock_id(line.sku, line.location), follows] += move.quantity
+            case OrderConfirmed() if cause != "ConfirmOrder" and state.confirm == "when_authorised":
+                money = state.money
+                if state.terms.kind == "now" and money.open + money.paid < state.due.minor:
+                    self._breach("C1", f"order {key[1]} is confirmed with {money.open} authorised of {state.due}")
+            case _:
+                pass
 
     def _compare(self, keys: list[Key]) -> None:
         """J2: the saved row is what its history folds to."""
@@ -156,6 +197,10 @@ class Watch:
                 continue
             if stock.reserved != self._claimed[row]:
                 self._breach("S2", f"stock {row}: {stock.reserved} are promised, the orders claim {self._claimed[row]}")
+            for what in ("StockReserved", "StockReleased", "StockSetAside", "StockIssued"):
+                units, pieces = self._walked[row, what], self._moved[row, what]
+                if units != pieces:
+                    self._breach("S1", f"stock {row}: {pieces} pieces saw {what}, where {units} units walked")
             if stock.on_hand != self._received[row] - self._gone[row]:
                 self._breach(
                     "S1", f"stock {row}: {stock.on_hand} on hand, {self._received[row]} came, {self._gone[row]} went"

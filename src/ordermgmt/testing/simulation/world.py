@@ -23,7 +23,7 @@ from ...engine.transaction import Storage, Write
 from ...engine.working import Call, Worker
 from ...management import LEASE, OrderManagement
 from ...orders.messages import PlaceOrder
-from ...orders.model import IN_THE_HOUSE, Order, balance, earned
+from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, balance, earned
 from ...payments.model import Payment
 from ...shipments.messages import Track
 from ...shipments.model import DELIVERED, Shipment
@@ -472,6 +472,7 @@ class World:
         for order in self.watch.states("order"):
             self._check_end(order)
         self._check_labels()
+        self._check_discrepancies()
         self._check_promises()
 
     def _check_book(self, payment: Payment) -> None:
@@ -507,8 +508,28 @@ class World:
         elif not own and not declined:
             if kept > max(order.due.minor, 0):
                 self.breach("M6", f"{id} keeps {kept}, due are {order.due}")
-            if order.terms.kind == "now" and kept < earned(order):
-                self.breach("M6", f"{id} keeps {kept}, earned are {earned(order)}")
+            if order.terms.kind == "now":
+                self._check_collected(order, kept)
+
+    def _check_collected(self, order: Order, kept: int) -> None:
+        """The money has followed the goods: reckoned here once more, roughly, by the units alone."""
+        id = order.order_id
+        if kept < earned(order):
+            self.breach("M6", f"{id} keeps {kept}, earned are {earned(order)}")
+        left = order.count(*IN_THE_HOUSE)
+        if not left and order.count(*GONE_OUT) and kept != order.due.minor:
+            self.breach("M6", f"{id} has all its units out and keeps {kept}, due are {order.due}")
+        if not any(tender.sale for tender in order.terms.tenders):
+            most = sum(charge.minor for charge in order.charges) if order.count(*GONE_OUT) else 0
+            most += sum(-(-line.minor * line.count(*GONE_OUT) // line.quantity) for line in order.lines.values())
+            if kept > most:
+                self.breach("M6", f"{id} keeps {kept}, and what has left the house is worth {most} at most")
+        if order.count("shipped") and all(self._arrived(shipment) for shipment in order.shipments):
+            self.breach("Q2", f"every parcel of {id} has arrived, but {order.count('shipped')} units have not")
+
+    def _arrived(self, shipment_id: str) -> bool:
+        shipment = self.watch.state("shipment", shipment_id)
+        return not isinstance(shipment, Shipment) or shipment.status != "shipped"
 
     def _payments(self, order: Order) -> list[Payment]:
         return [self.watch.state("payment", payment_id) for payment_id in order.payments]
@@ -527,6 +548,12 @@ class World:
                 self.breach(
                     "Q3", f"{parcels.name} sold {sorted(stray)}, which are on no parcel and were not given back"
                 )
+
+    def _check_discrepancies(self) -> None:
+        """E6: in a world where providers tell the truth, no effect is settled where no arrow leads."""
+        for one in self.watch.states("discrepancy"):
+            if one.about[0] in ("effect", "inbox") or "a fact was not counted" in one.reason:
+                self.breach("E6", f"{' '.join(one.about)}: {one.command}: {one.reason}")
 
     def _check_promises(self) -> None:
         """J7: what was acknowledged is there."""
