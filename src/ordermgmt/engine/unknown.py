@@ -27,6 +27,8 @@ MARGIN = timedelta(minutes=5)
 """How much earlier than the provider says a key counts as forgotten, at least: clocks differ."""
 LOOKS_NEEDED = 2
 LOOK_AGAIN_AFTER = timedelta(minutes=1)
+JUST_AFTER = timedelta(seconds=1)
+"""At the very end of the late window a request may still arrive, so nothing is decided before that has passed."""
 
 
 @frozen
@@ -73,7 +75,7 @@ def not_there(intent: Intent, can: Capabilities, now: DateTime) -> Step:
             return EXECUTE
         if now > dead:
             return Step("renew", f"unknown to the provider {now - intent_sent(intent, now)} after it was sent")
-        return Step("wait", "a late request may still arrive", dead)
+        return Step("wait", "a late request may still arrive", dead + JUST_AFTER)
     if now > dead and intent.looks + 1 >= LOOKS_NEEDED:
         return Step("renew", f"unknown to the provider in {intent.looks + 1} lookups, the last {now}")
     return Step("wait", "a second lookup must agree", max(dead, now + max(can.lookup_lag, LOOK_AGAIN_AFTER)))
