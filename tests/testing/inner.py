@@ -37,7 +37,7 @@ class Recorder:
 
 @functools.cache
 def results_of(name: str, only: tuple[str, ...] = ()) -> Mapping[tuple[str, str], set[str]]:
-    """(class, test) → what became of it in the module of this name: of all tests, or of those called ``class::test``."""
+    """(class, test) → what became of it in the module of this name: of all tests, or of those named ``class::test``."""
     recorder = Recorder()
     # The plugins of the run around this one stay out of it: they hold what belongs to the whole process.
     without = ("cacheprovider", "faulthandler", "xdist")
