@@ -90,7 +90,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.tell(ReceiveStock(sku=sku, quantity=quantity))
         self.received[sku] = self.received.get(sku, 0) + quantity
 
-    @rule(target=placed, data=st.data())
+    @rule(target=placed, data=st.data())  # pyright: ignore[reportUntypedFunctionDecorator]  # a target hides its type
     def place_an_order(self, data: st.DataObject) -> str | MultipleResults[str]:
         """A customer orders."""
         order_id = f"O{self.numbers + 1}"

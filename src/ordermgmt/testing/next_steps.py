@@ -194,8 +194,8 @@ def _of_payment(payment: Payment) -> Iterator[News[Any]]:
             yield RECORDS[kind](**about, transaction_id=f"{kind}-{n}", amount=whole, ask=ask)
         yield RECORDS[kind](**about, transaction_id=f"{kind}-{n}", amount=Money.of_minor(1, payment.currency))
         yield RECORDS[kind](**about, transaction_id=f"{kind}-{n}", amount=Money.of_minor(payment.minor, other))
-    for ask in (*payment.asks, 0, payment.asked + 1):
-        yield RecordDecline(**about, ask=int(ask), code="no_funds")
+    for unanswered in (*map(int, payment.asks), 0, payment.asked + 1):
+        yield RecordDecline(**about, ask=unanswered, code="no_funds")
 
 
 def _of_shipment(shipment: Shipment) -> Iterator[News[Any]]:
