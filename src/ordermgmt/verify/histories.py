@@ -172,7 +172,7 @@ def _references(document: Any) -> Iterator[dict[str, Any]]:
             else:
                 waiting.extend(values.values())
         elif isinstance(one, list):
-            waiting.extend(cast("list[Any]", one))
+            waiting.extend(cast("list[object]", one))
 
 
 # What only a history tells.
