@@ -90,7 +90,9 @@ class Assembly:
     def keys(self, command: Command[Any]) -> set[Key]:
         """Every row known from the command alone, its follow-ups' included."""
         capability, rule = self.rule_for(command)
-        keys = {(capability.kind, rule.target(command)), *rule.keys(command)}
+        keys = {(capability.kind, rule.target(command))}
+        if rule.keys is not None:
+            keys.update(rule.keys(command))
         if rule.then is not None:
             for reply in rule.then(command, (_SOMETHING,)):
                 if isinstance(reply, Command):

@@ -105,9 +105,9 @@ class Rule:
     decide: Callable[[Any, Any, Seen, DateTime], Iterable[Event]]
     target: Callable[[Any], str]
     """The id of the entity it is about."""
-    keys: Keys = field(default=lambda command: ())
+    keys: Keys | None = None
     """Further rows known from the command alone: what it will read, and what its follow-ups will touch."""
-    reads: Callable[[Any, Any], Iterable[Key]] = field(default=lambda command, state: ())
+    reads: Callable[[Any, Any], Iterable[Key]] | None = None
     """Rows reached through ids that the state holds.  They are what `seen` shows besides `keys`."""
     lookups: Keys = field(default=lambda command: ())
     """What ports are asked before the decision: (port, key) pairs."""

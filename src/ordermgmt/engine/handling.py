@@ -12,7 +12,7 @@ before a row already taken, the attempt gives up and is started again with the u
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import attrs
 from pendulum import DateTime
@@ -24,11 +24,12 @@ from ..errors import (
     NotAllowed,
     NotFound,
     Refused,
+    StorageFailed,
     TooManyFollowUps,
 )
 from .assembly import FOLLOW_UPS_MAX, ROUNDS_MAX, Assembly
-from .capability import Capability, Seen
-from .codec import Opaque, fingerprint, from_builtins, to_builtins
+from .capability import Capability, Rule, Seen
+from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins
 from .discrepancies import DiscrepancyOpened
 from .effects import EffectPlanned, Intent, idempotency_key
 from .instants import from_text, to_text
@@ -83,6 +84,15 @@ DISCREPANCIES_MAX = 1000
 
 class NeedsMore(Exception):
     """A row is needed that is not loaded; which one stands in `Deciding.missing`."""
+
+
+class Asked(NamedTuple):
+    """A command, who decides it, and what it is about."""
+
+    command: Command[Any]
+    capability: Capability[Any]
+    rule: Rule
+    key: Key
 
 
 class Deciding:
@@ -181,16 +191,14 @@ class Deciding:
                     f"{type(root).__name__} led to {self._follow_ups} follow-ups in {rounds} rounds; "
                     f"the last were {sorted({type(command).__name__ for command in wave})}"
                 )
-            self._need(wave, declared=rounds == 1 and root is self._root)
             following: list[Command[Any]] = []
-            for command in wave:
-                news = isinstance(command, News)
-                for reply in self._decide(command, news=news):
-                    # What follows from news is never a reason to refuse it: it is tried apart.
-                    if news and not isinstance(reply, News):
-                        trials.append(reply)
-                    else:
-                        following.append(reply)
+            for asked in self._ready(wave, declared=rounds == 1 and root is self._root):
+                if not isinstance(asked.command, News):
+                    following += self._decide(asked, news=False)
+                    continue
+                # What follows from news is never a reason to refuse it: it is tried apart.
+                for reply in self._decide(asked, news=True):
+                    (following if isinstance(reply, News) else trials).append(reply)
             wave = following
         if trials:
             self._try(trials)
@@ -219,32 +227,36 @@ class Deciding:
         if needs_more:
             raise NeedsMore
 
-    def _need(self, wave: Sequence[Command[Any]], *, declared: bool) -> None:
-        """Every row this round looks at must be loaded: the missing ones of all its commands, in one go.
+    def _ready(self, wave: Sequence[Command[Any]], *, declared: bool) -> list[Asked]:
+        """Who decides each command of a round.  Every row the round looks at must be loaded: if any is missing, all
+        that are missing are noted, so that one load brings them.
 
         What is known from a job's own command was loaded before anything was decided (`declared`).
         """
         entities = self.working.entities
+        rule_for = self._assembly.rule_for
         missing: set[Key] = set()
+        ready: list[Asked] = []
         for command in wave:
-            capability, rule = self._assembly.rule_for(command)
-            target = (capability.kind, rule.target(command))
-            entity = entities.get(target)
+            capability, rule = rule_for(command)
+            key = (capability.kind, rule.target(command))
+            ready.append(Asked(command, capability, rule, key))
+            entity = entities.get(key)
             if entity is None:
-                missing.add(target)
-            elif not isinstance(entity.state, Opaque):
+                missing.add(key)
+            elif rule.reads is not None and not isinstance(entity.state, Opaque):
                 missing.update([key for key in rule.reads(command, entity.state) if key not in entities])
-            if not declared:
+            if rule.keys is not None and not declared:
                 missing.update([key for key in rule.keys(command) if key not in entities])
         if missing:
             self.missing |= missing
             raise NeedsMore
+        return ready
 
-    def _decide(self, command: Command[Any], *, news: bool) -> list[Command[Any]]:
+    def _decide(self, asked: Asked, *, news: bool) -> list[Command[Any]]:
         """One command: its events, recorded and folded in; answers what follows at once."""
-        capability, rule = self._assembly.rule_for(command)
-        key = (capability.kind, rule.target(command))
-        entity = self.working.look(key)
+        command, capability, rule, key = asked
+        entity = self.working.entities[key]
         if isinstance(entity.state, Opaque):
             _refuse_newer(entity)
         # Never backwards for an entity, whatever the clock does.
@@ -401,6 +413,10 @@ def _status_of(entity: Entity, lifecycle: Lifecycle) -> str:
 
 
 def _refuse_newer(entity: Entity) -> None:
+    if entity.state is UNREADABLE:
+        raise StorageFailed(
+            f"{entity.key[0]} {entity.key[1]!r} is damaged and cannot be read; see what verify says of it"
+        )
     raise NewerVersion(*entity.key, f"{entity.state.type} v{entity.state.v}")
 
 

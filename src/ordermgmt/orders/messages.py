@@ -28,7 +28,7 @@ from ..engine.messages import (
     shorten,
 )
 from ..errors import InvalidInput
-from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
+from ..money import QUANTITY_MAX, CurrencyMismatch, Money, UnitPrice, check_quantity
 from ..payments.messages import checked_positive, checked_token
 from .lifecycle import UNIT_ARROWS
 from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, Terms
@@ -299,8 +299,10 @@ class Move:
     """From which bucket, where the arrow has several; empty: in the order they are drawn."""
 
     def __attrs_post_init__(self) -> None:
-        check_quantity(self.quantity)
-        check_id(self.line_id, "line_id")
+        if self.quantity.__class__ is not int or not 0 < self.quantity <= QUANTITY_MAX:
+            check_quantity(self.quantity)  # says what is wrong; asked only then, for flows make a move per line
+        if self.line_id.__class__ is not str:
+            check_id(self.line_id, "line_id")
         if self.arrow.__class__ is not str or self.arrow not in UNIT_ARROWS:
             raise InvalidInput(f"there is no unit arrow {shorten(self.arrow)}; see ordermgmt.orders.UNIT_ARROWS")
         sources = UNIT_ARROWS[self.arrow].sources

@@ -23,6 +23,7 @@ GONE_OUT = ("shipped", "delivered", "returning", "returned", "undeliverable")
 NOT_CONFIRMED = frozenset(("draft", "placed", "cancelled", "rejected", "expired", "closed"))
 """Statuses before an order is accepted, or after its end; a host's own status is neither."""
 RESTING = frozenset(("delivered", "returned", "cancelled"))
+_OUT = frozenset(GONE_OUT)
 ARRIVED = ("delivered", "returning", "returned")
 IN_THE_HOUSE = ("open", "backordered", "reserved", "picked", "packed")
 """Buckets from which units can be cancelled, in the order they are."""
@@ -264,7 +265,7 @@ def reckon(order: Order) -> Reckoning:
             if bucket != "cancelled":
                 wanted += 1
                 standing += line.minor
-                if bucket in GONE_OUT:
+                if bucket in _OUT:
                     out += line.minor
             continue
         for bucket, n in units.items():
@@ -275,7 +276,7 @@ def reckon(order: Order) -> Reckoning:
     charges = sum(charge.minor for charge in order.charges) if wanted else 0
     # A credit that is more than what is left lapses with the units it was granted on: nobody owes less than nothing.
     owed = max(standing + charges - order.credits, 0)
-    gone = any(bucket in totals for bucket in GONE_OUT)
+    gone = not _OUT.isdisjoint(totals)
     return Reckoning(totals, owed, min(out + charges, max(owed, 0)) if gone else 0)
 
 
