@@ -24,7 +24,7 @@ from .engine.capability import Capability, Reaction
 from .engine.codec import Opaque, from_json
 from .engine.inbox import Message
 from .engine.instants import from_text
-from .engine.messages import Command, Event, Personal, check_id, check_text, shorten
+from .engine.messages import Command, Event, Personal, check_id, check_text, is_listed, shorten
 from .engine.operating import Operator
 from .engine.ports import Clock, Ids, SystemClock, SystemIds
 from .engine.requests import Job, Result
@@ -135,13 +135,19 @@ class _Settings:
 
     def jobs(self, commands: Iterable[Any], by: str | None) -> list[Job]:
         """A batch.  Each command stands alone or with its id: ``command`` or ``(command, command_id)``."""
-        if not isinstance(commands, Iterable):
+        if not is_listed(commands):
             raise InvalidInput(f"handle_many takes a list of commands (got {shorten(commands)})")
         batch = list[Any](islice(commands, BATCH_MAX + 1))
         if len(batch) > BATCH_MAX:
             raise InvalidInput(f"a batch has at most {BATCH_MAX} commands; send several")
-        pairs = (one if isinstance(one, tuple) and len(one) == 2 else (one, None) for one in batch)
-        return [self.job(command, by, command_id) for command, command_id in pairs]
+        return [self._job_of(one, by) for one in batch]
+
+    def _job_of(self, one: Any, by: str | None) -> Job:
+        match one:
+            case (command, command_id):
+                return self.job(command, by, command_id)
+            case command:
+                return self.job(command, by, None)
 
     def work_jobs(self, commands: Iterable[Command[Any]]) -> list[Job]:
         """Commands of the engine's own."""

@@ -7,7 +7,7 @@ command ──▶ decide ──▶ events ──▶ evolve ──▶ new state
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeGuard, TypeVar
 
 from attrs import frozen
@@ -146,6 +146,11 @@ NAME_MAX = 1_000
 
 def _plain(value: object) -> TypeGuard[str]:
     return value.__class__ is str  # a subclass would be stored, and read again, as something else
+
+
+def is_listed(values: object) -> TypeGuard[Iterable[Any]]:
+    """Whether somebody gave several things: a list of any kind, and not one text or mapping."""
+    return isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping)
 
 
 def check_id(value: object, name: str) -> str:

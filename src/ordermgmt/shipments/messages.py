@@ -26,6 +26,7 @@ from ..engine.messages import (
     checked_id,
     checked_note,
     checked_text,
+    is_listed,
 )
 from ..errors import InvalidInput
 from ..money import check_quantity
@@ -40,21 +41,24 @@ def shipment_key(shipment_id: str) -> Key:
     return ("shipment", shipment_id)
 
 
+def _content(given: Any) -> Content:
+    match given:
+        case Content():
+            content = given
+        case (order_id, line_id, quantity):
+            content = Content(order_id, line_id, quantity)
+        case _:
+            raise InvalidInput(f"contents must hold Content(order_id, line_id, quantity) (got {type(given).__name__})")
+    check_id(content.order_id, "order_id")
+    check_id(content.line_id, "line_id")
+    check_quantity(content.quantity)
+    return content
+
+
 def _contents(contents: Iterable[Any]) -> tuple[Content, ...]:
-    if isinstance(contents, str) or not isinstance(contents, Iterable):
+    if not is_listed(contents):
         raise InvalidInput("contents must be a list of Content(order_id, line_id, quantity)")
-    several = tuple(
-        c if isinstance(c, Content) else Content(*c) if isinstance(c, tuple) and len(c) == 3 else c
-        for c in islice(contents, LINES_MAX + 1)
-    )
-    for content in several:
-        if not isinstance(content, Content):
-            raise InvalidInput(
-                f"contents must hold Content(order_id, line_id, quantity) (got {type(content).__name__})"
-            )
-        check_id(content.order_id, "order_id")
-        check_id(content.line_id, "line_id")
-        check_quantity(content.quantity)
+    several = tuple(map(_content, islice(contents, LINES_MAX + 1)))
     if not several:
         raise InvalidInput("a parcel needs contents")
     if len(several) > LINES_MAX:
