@@ -205,6 +205,13 @@ def _feed(shop: Verifiable, report: Report) -> Iterator[Breach]:
                 return
             position = entry.position
             told += 1
+        newest = {entry.key: entry for entry in page}
+        rows = shop.storage.read(list(newest))
+        for key, entry in newest.items():
+            # Read after the feed, so on a store in use a row can only be ahead of it.
+            row = rows.get(key)
+            if row is None or row.version < entry.version:
+                yield Breach("J1", *key, f"event {entry.version} is told, and its state does not know it")
     if told < report.events:
         yield Breach("J1", "feed", "", f"it tells {told} events, the entities have {report.events}")
 
