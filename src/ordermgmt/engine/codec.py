@@ -33,6 +33,10 @@ class Opaque:
     status: str | None = None
 
 
+UNREADABLE = Opaque("", 0, None)
+"""What damaged bytes are taken for: nothing is decided on it, and it is never written over."""
+
+
 @frozen
 class Frozen:
     """A message as it will be sent or decided later: bytes that no later release renders anew."""
@@ -180,6 +184,13 @@ class Codec:
         envelope = msgspec.json.decode(doc)
         return self._lift(envelope["type"], envelope["v"], envelope["data"])
 
+    def look(self, doc: bytes) -> Any:
+        """As `decode`, but `UNREADABLE` where the bytes are damaged: one such row must not stop all others."""
+        try:
+            return self.decode(doc)
+        except (msgspec.MsgspecError, ValueError, KeyError, TypeError):
+            return UNREADABLE
+
     def freeze(self, message: Any) -> Frozen:
         """The message as bytes that will not change any more."""
         form = self._forms[type(message)]
@@ -250,4 +261,4 @@ def chain(previous: str, parts: tuple[str | int, ...], doc: bytes) -> str:
     return hashlib.sha256(_encoder.encode((previous, *parts)) + doc).hexdigest()
 
 
-__all__ = ["Codec", "Frozen", "Opaque", "chain", "fingerprint", "from_json", "to_json"]
+__all__ = ["UNREADABLE", "Codec", "Frozen", "Opaque", "chain", "fingerprint", "from_json", "to_json"]

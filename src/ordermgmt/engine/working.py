@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from pendulum import DateTime
 
 from ..errors import Conflict
@@ -138,6 +138,9 @@ class Report:
     """True while nothing is sent: a backup was restored, and providers are to be reconciled first."""
     foreign: int = 0
     """Due effects of another installation, left alone."""
+    troubles: list[Exception] = field(factory=list[Exception], repr=False, eq=False)
+    """What could not be recorded, because what it concerns is damaged.  It stops nobody else; the first one is raised
+    when all that can be done is done."""
 
     def __str__(self) -> str:
         told = (
@@ -177,16 +180,16 @@ class Worker:
             laters = yield from self._laters(now, group, report)
             effects = yield from self._effects(now, group, report)
             if not notices and not laters and not effects:
-                return report
+                return _without_trouble(report)
 
     def run_one(self, effect_id: str) -> Generator[WorkRequest, Any, Report]:
         """One effect, if it is due and first in its lane."""
         report = Report()
         now: DateTime = yield Time()
         rows: Mapping[Key, Row] = yield Read((("effect", effect_id),))
-        intents = [self.assembly.codec.decode(row.doc) for row in rows.values()]
+        intents = [self.assembly.codec.look(row.doc) for row in rows.values()]
         yield from self._do([i for i in intents if isinstance(i, Intent) and i.due <= now], now, report)
-        return report
+        return _without_trouble(report)
 
     # Notices.
 
@@ -194,7 +197,7 @@ class Worker:
         found: Sequence[Found] = yield Look(_due("inbox", now, None))
         progress = False
         for one in found:
-            message = self.assembly.codec.decode(one.row.doc)
+            message = self.assembly.codec.look(one.row.doc)
             if not isinstance(message, Message):
                 continue
             news = yield from self.meaning(message)
@@ -204,7 +207,9 @@ class Worker:
                 else KeepMessage(message_id=message.message_id)
             )
             results: Sequence[Result] = yield Handle((command,))
-            results[0].unwrap()
+            if results[0].error is not None:
+                report.troubles.append(results[0].error)
+                continue
             report.notices += bool(news)
             progress = True
         return progress
@@ -215,7 +220,7 @@ class Worker:
         if message.key:
             found: Sequence[Found] = yield Look(Query(kind="effect", equal={"key": (message.key,)}, limit=1))
             for one in found:
-                intent = self.assembly.codec.decode(one.row.doc)
+                intent = self.assembly.codec.look(one.row.doc)
                 if isinstance(intent, Intent) and intent.port == message.source:
                     return self._settlement(intent, message, result)
         hearing = self.assembly.hearing.get(message.source[0])
@@ -223,8 +228,12 @@ class Worker:
             return ()
         capability, hears = hearing
         found = yield Look(Query(kind=capability.kind, equal={hears.index: (message.reference,)}, limit=2))
-        states = [self.assembly.codec.decode(one.row.doc) for one in found]
-        if len(states) != 1 or not hears.belongs(states[0], message.source[1]):
+        states = [self.assembly.codec.look(one.row.doc) for one in found]
+        if (
+            len(states) != 1
+            or not isinstance(states[0], capability.state)
+            or not hears.belongs(states[0], message.source[1])
+        ):
             return ()
         return tuple(hears.told(states[0], result))
 
@@ -244,7 +253,7 @@ class Worker:
         found: Sequence[Found] = yield Look(_due("later", now, group))
         progress = False
         for one in found:  # each in a commit of its own
-            reminder = self.assembly.codec.decode(one.row.doc)
+            reminder = self.assembly.codec.look(one.row.doc)
             if not isinstance(reminder, Reminder) or reminder.command is None:
                 continue
             command = self.assembly.codec.thaw(reminder.command)
@@ -266,7 +275,7 @@ class Worker:
             if not found:
                 return False
             place = found[-1].place
-            intents = [self.assembly.codec.decode(one.row.doc) for one in found]
+            intents = [self.assembly.codec.look(one.row.doc) for one in found]
             if (yield from self._do([i for i in intents if isinstance(i, Intent)], now, report)):
                 return True
 
@@ -292,8 +301,9 @@ class Worker:
     def _suspended(self, report: Report) -> Generator[WorkRequest, Any, bool]:
         rows: Mapping[Key, Row] = yield Read((("sending", THE_ONE),))
         for row in rows.values():
-            sending = self.assembly.codec.decode(row.doc)
-            report.suspended = isinstance(sending, Sending) and sending.status == "suspended"
+            sending = self.assembly.codec.look(row.doc)
+            # Where it cannot be read, nobody can say that sending is safe.
+            report.suspended = not isinstance(sending, Sending) or sending.status == "suspended"
         return report.suspended
 
     def _heads_of_lanes(self, intents: list[Intent]) -> Generator[WorkRequest, Any, list[Intent]]:
@@ -307,14 +317,24 @@ class Worker:
         place: tuple[str, str] | None = None
         while lanes:
             found: Sequence[Found] = yield Look(Query(kind="effect", equal={"lane": lanes}, limit=1000, after=place))
-            for one in found:
-                other = self.assembly.codec.decode(one.row.doc)
-                if isinstance(other, Intent):
-                    first[other.lane] = min(first.get(other.lane, other.effect_id), other.effect_id)
+            others = [self.assembly.codec.look(one.row.doc) for one in found]
+            if not all(isinstance(other, Intent) for other in others):
+                # Whose lane one of them is in cannot be read from it: the index knows.
+                return (yield from self._heads_one_by_one(intents))
+            for other in others:
+                first[other.lane] = min(first.get(other.lane, other.effect_id), other.effect_id)
             if len(found) < 1000:
                 break
             place = found[-1].place
         return [intent for intent in intents if first.get(intent.lane) == intent.effect_id]
+
+    def _heads_one_by_one(self, intents: list[Intent]) -> Generator[WorkRequest, Any, list[Intent]]:
+        """As above, asking lane by lane: slower, and no effect needs to be read."""
+        heads: list[Intent] = []
+        for intent in intents:
+            found: Sequence[Found] = yield Look(Query(kind="effect", equal={"lane": (intent.lane,)}, limit=1))
+            heads += [intent for one in found if one.row.key[1] == intent.effect_id]
+        return heads
 
     def _plan(self, intent: Intent, now: DateTime) -> _Plan:
         """What to do with a due intent; see `unknown` for why."""
@@ -377,7 +397,10 @@ class Worker:
         ]
         results: Sequence[Result] = yield Handle(tuple(commands))
         for result in results:
-            _count(result.unwrap(), report)
+            if result.error is not None:
+                report.troubles.append(result.error)
+            else:
+                _count(result.state, report)
 
     def _ask(self, plans: list[_Plan], report: Report) -> Generator[WorkRequest, Any, list[Any]]:
         calls = tuple(
@@ -443,6 +466,13 @@ class Worker:
             docs = yield Reveal(refs)
             for plan in plans:
                 plan.request = self.assembly.codec.revealed(plan.request, docs)
+
+
+def _without_trouble(report: Report) -> Report:
+    """The report, or the first trouble raised, now that everything else is done."""
+    for trouble in report.troubles:
+        raise trouble
+    return report
 
 
 def _nothing() -> Generator[WorkRequest, Any, bool]:

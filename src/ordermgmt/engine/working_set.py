@@ -62,7 +62,7 @@ class Entity:
             return cls(key, None, None, 0, "")
         if key[0] not in assembly.by_kind:  # the record of a command id
             return cls(key, row, from_json(row.doc, Decided), row.version, row.at)
-        return cls(key, row, assembly.codec.decode(row.doc), row.version, row.at)
+        return cls(key, row, assembly.codec.look(row.doc), row.version, row.at)
 
     def copy(self) -> Entity:
         """The same, to be changed while this one is kept to go back to."""
