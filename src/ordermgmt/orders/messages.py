@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from attrs import field, frozen
 from attrs.validators import optional
@@ -25,6 +25,7 @@ from ..engine.messages import (
     checked_note,
     checked_text,
     checked_type,
+    is_listed,
     shorten,
 )
 from ..errors import InvalidInput
@@ -127,7 +128,7 @@ class Line:
 
 
 def _several(values: Any, wanted: type[Any], name: str) -> tuple[Any, ...]:
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    if not is_listed(values):
         raise InvalidInput(f"{name} must be a list of {wanted.__name__} (got {type(values).__name__})")
     several = tuple(islice(values, LINES_MAX + 1))  # one more than allowed is enough to refuse, however many come
     for value in several:
@@ -265,7 +266,7 @@ class AdvanceOrder(OrderCommand):
 def _units(units: Any) -> tuple[tuple[str, int], ...]:
     if not isinstance(units, Mapping | tuple | list):
         raise InvalidInput(f"units must be {{line_id: quantity}} (got {type(units).__name__})")
-    pairs: Iterable[Any] = units.items() if isinstance(units, Mapping) else units
+    pairs = cast("Iterable[Any]", units.items() if isinstance(units, Mapping) else units)
     checked = tuple(_pair(pair) for pair in islice(pairs, LINES_MAX + 1))
     if not checked:
         raise InvalidInput("units must name at least one line")
@@ -275,9 +276,11 @@ def _units(units: Any) -> tuple[tuple[str, int], ...]:
 
 
 def _pair(pair: Any) -> tuple[str, int]:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise InvalidInput(f"units must be {{line_id: quantity}} (got {shorten(pair)} among them)")
-    return check_id(pair[0], "line_id"), check_quantity(pair[1])
+    match pair:
+        case (line_id, quantity):
+            return check_id(line_id, "line_id"), check_quantity(quantity)
+        case _:
+            raise InvalidInput(f"units must be {{line_id: quantity}} (got {shorten(pair)} among them)")
 
 
 @frozen(kw_only=True)
