@@ -238,3 +238,12 @@ def test_what_was_paid_elsewhere_is_given_back_there_and_told(shop: OrderManagem
     shop.handle(RecordRefund(payment_id="A:1", order_id="A", transaction_id="till 9", amount=eur("30.00"), ask=1))
 
     assert shop.get(Order, "A").payment_status == "refunded"
+
+
+def test_giving_back_elsewhere_answers_what_we_asked_without_naming_it(shop: OrderManagement, card: FakePayments):
+    place(shop, "A", pay=PaidElsewhere(method="cash", amount=eur("30.00")))
+    shop.handle(CancelOrder(order_id="A"))
+
+    shop.handle(RecordRefund(payment_id="A:1", order_id="A", transaction_id="till 9", amount=eur("30.00")))
+
+    assert not shop.get(Order, "A").money.pending

@@ -163,7 +163,7 @@ class Codec:
         self._by_name: dict[str, _Form] = {}
         self._upcasters = dict(upcasters)
         for cls, v in types.items():
-            form = _form(cls, v)
+            form = _form(cls, v)  # type: ignore[arg-type]  # mypy takes a class for unhashable
             clash = self._by_name.setdefault(form.name, form)
             if clash.cls is not cls:
                 raise Misconfigured(f"two types are stored as {form.name!r}; rename one of them")

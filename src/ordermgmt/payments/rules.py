@@ -33,7 +33,7 @@ from .messages import (
     WithdrawPayment,
     effect_id,
 )
-from .model import SOLD, VERB, Ask, Fact, Payment, fold, status_of
+from .model import REFUNDED, SOLD, VERB, Ask, Fact, Payment, fold, status_of
 
 
 @define
@@ -185,13 +185,21 @@ def record(command: RecordFact, state: Payment | None, seen: Seen, at: DateTime)
     if fact.currency != payment.currency:
         yield FactNotCounted(fact=fact, reason=f"it is in {fact.currency}, the payment in {payment.currency}")
     elif known is None:
-        yield _counted(payment, fact, command.ask)
+        yield _counted(payment, fact, command.ask or _asked_elsewhere(payment, fact))
         return
     elif (known.kind, known.minor) != (fact.kind, fact.minor):
         reason = f"{fact.transaction_id} was reported before as {known.kind} of {known.minor} minor units"
         yield FactNotCounted(fact=fact, reason=reason)
     if str(command.ask) in payment.asks:
         yield AskAnswered(ask=command.ask)
+
+
+def _asked_elsewhere(payment: Payment, fact: Fact) -> int:
+    """Money that was paid elsewhere is given back elsewhere: which of our asks that answers; 0 for none."""
+    if payment.gateway or fact.kind != REFUNDED:
+        return 0
+    fitting = (int(n) for n, ask in payment.asks.items() if ask.verb == "refund" and ask.minor == fact.minor)
+    return min(fitting, default=0)
 
 
 def _counted(payment: Payment, fact: Fact, ask: int) -> FactRecorded:
