@@ -26,7 +26,7 @@ class Effects:
         self._run = run
 
     def due(self, *, limit: int = 100) -> list[Intent]:
-        """Effects that are due now, the most overdue first."""
+        """Effects that are due now and first in their lane, the most overdue first: what `run_one` would do."""
         intents: list[Intent] = self._run(self._operator.due(limit))
         return intents
 

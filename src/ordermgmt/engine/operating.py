@@ -67,18 +67,17 @@ class Operator:
     # Looking.
 
     def due(self, limit: int) -> Generator[WorkRequest, Any, list[Intent]]:
-        """Effects that are due now, the most overdue first."""
+        """Effects that are due now and may be worked on, the most overdue first."""
         now: DateTime = yield Time()
-        found: Sequence[Found] = yield Look(Query(kind="effect", upto=("due", to_text(now)), limit=limit))
-        return self._intents(found)
+        return (yield from self.worker.workable(to_text(now), limit))
 
     def next_due(self) -> Generator[WorkRequest, Any, DateTime | None]:
-        """When the next effect, later command or notice is due; None if nothing waits."""
-        dues: list[str] = []
-        for kind in ("effect", "later", "inbox"):
+        """When the next effect, later command or notice can be worked on; None if nothing waits for its time."""
+        dues = [intent.due for intent in (yield from self.worker.workable(LATEST, 1))]
+        for kind in ("later", "inbox"):
             found: Sequence[Found] = yield Look(Query(kind=kind, upto=("due", LATEST), limit=1))
-            dues += [one.place[0] for one in found]
-        return from_text(min(dues)) if dues else None
+            dues += [from_text(one.place[0]) for one in found]
+        return min(dues) if dues else None
 
     def parked(self, limit: int, after: tuple[str, str] | None) -> Generator[WorkRequest, Any, list[Intent]]:
         """Effects that wait for a person, by id."""

@@ -281,7 +281,7 @@ class Worker:
 
     def _do(self, due: list[Intent], now: DateTime, report: Report) -> Generator[WorkRequest, Any, bool]:
         """Those of the due intents that may be worked on now.  Answers whether there were any."""
-        ours = [intent for intent in due if intent.installation in ("", self.assembly.installation)]
+        ours = [intent for intent in due if self._is_ours(intent)]
         report.foreign += len(due) - len(ours)
         heads = yield from self._heads_of_lanes(ours)
         if not heads or (yield from self._suspended(report)):
@@ -297,6 +297,29 @@ class Worker:
         if claimed:
             yield from self._send_and_settle(claimed, now, report)
         return bool(claimed or aside)
+
+    def workable(self, upto: str, limit: int) -> Generator[WorkRequest, Any, list[Intent]]:
+        """Effects that are due until then and may be worked on, the earliest first.
+
+        Not what stands behind another one in its lane, what another installation planned, or anything while sending
+        is suspended: whoever waits for those by the clock waits in a circle, and they must not crowd out others.
+        """
+        workable: list[Intent] = []
+        if (yield from self._suspended(Report())):
+            return workable
+        place: tuple[str, str] | None = None
+        while len(workable) < limit:
+            found: Sequence[Found] = yield Look(Query(kind="effect", upto=("due", upto), limit=BATCH, after=place))
+            seen = [self.assembly.codec.look(one.row.doc) for one in found]
+            intents = [one for one in seen if isinstance(one, Intent)]
+            workable += yield from self._heads_of_lanes([one for one in intents if self._is_ours(one)])
+            if len(found) < BATCH:
+                break
+            place = found[-1].place
+        return workable[:limit]
+
+    def _is_ours(self, intent: Intent) -> bool:
+        return intent.installation in ("", self.assembly.installation)
 
     def _suspended(self, report: Report) -> Generator[WorkRequest, Any, bool]:
         rows: Mapping[Key, Row] = yield Read((("sending", THE_ONE),))
