@@ -14,6 +14,7 @@ from .diagram import DRAWABLE, FORMATS, diagram
 from .replay import replay
 from .terminal import Paper
 from .track import track
+from .verify import verify
 
 
 class Unusable(Exception):
@@ -21,10 +22,11 @@ class Unusable(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments ask; answers the exit code: 0 done, 2 not possible."""
+    """Do what the arguments ask; answers the exit code: 0 done, 1 breaches were found, 2 not possible."""
     asked = _parser().parse_args(arguments)
+    code = 0
     try:
-        _run(asked)
+        code = _run(asked)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has seen enough (`| head`); the interpreter must not fail again at its end.
@@ -35,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Unusable, OrderManagementError, OSError) as problem:
         print(f"ordermgmt: {problem}", file=sys.stderr)
         return 2
-    return 0
+    return code
 
 
-def _run(asked: argparse.Namespace) -> None:
+def _run(asked: argparse.Namespace) -> int:
     paper = Paper.of(sys.stdout)
     match asked.what:
         case "demo":
@@ -49,8 +51,13 @@ def _run(asked: argparse.Namespace) -> None:
             diagram(paper, asked.capability, asked.format)
         case "replay":
             replay(paper, _existing(asked.file), asked.db, asked.limit)
+        case "verify":
+            report = verify(_existing(asked.db, "database file"))
+            paper.line(str(report))
+            return 0 if report.ok else 1
         case _:
             raise AssertionError(asked.what)
+    return 0
 
 
 def _existing(path: Path, what: str = "file") -> Path:
@@ -82,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("file", type=Path, metavar="FILE.csv[.gz]")
     one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the SQLite file to replay into")
     one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices")
+
+    one = commands.add_parser(
+        "verify", help="check a shop's file against the laws; exit code 1 where one does not hold"
+    )
+    one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the shop's SQLite file")
 
     return parser
 

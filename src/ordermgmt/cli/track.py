@@ -17,12 +17,12 @@ from .timeline import Whole, print_standing, print_timeline, timeline
 
 def track(paper: Paper, order_id: str, db: Path) -> None:
     """Print it.  Raises `NotFound` for an order that is not in the file, `Misconfigured` for a file without a shop."""
-    _refuse_others(db)
+    refuse_others(db)
     with OrderManagement(storage=SqliteStorage(db)) as shop:
         print_order(paper, shop, order_id)
 
 
-def _refuse_others(db: Path) -> None:
+def refuse_others(db: Path) -> None:
     """Opening a store makes what is missing in it, and looking must not do that to another program's file."""
     try:
         with closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as connection:
