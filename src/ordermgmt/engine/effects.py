@@ -292,7 +292,7 @@ class ClaimEffect(Command[Intent]):
     was: tuple[str, int] | None = None
     """Status and token when it was looked at.  Whatever happened to it since makes what was planned unsafe."""
     planned: DateTime | None = None
-    """When it was looked at.  What was planned longer ago than a lease is planned anew: keys are forgotten meanwhile."""
+    """When it was looked at.  What was planned longer ago than a lease is planned anew: keys are forgotten by then."""
 
 
 @frozen(kw_only=True)
@@ -447,6 +447,8 @@ def _settled(intent: Intent, outcome: Outcome, jitter: float, at: DateTime) -> E
             return EffectAwaited(reference=reference or "pending", due=at + again_after)
         case RetryLater(after=after):
             wait = min(max(after, timedelta(seconds=1)), BACKOFF_MAX)
+            if intent.reference and not intent.doubtful:  # it has it; only the question was put off
+                return EffectAwaited(reference=intent.reference, due=at + wait)
             if intent.doubtful:
                 return EffectLost(cause="put off by the provider", due=at + wait)
             return EffectPutOff(due=at + wait)
@@ -537,7 +539,8 @@ EVOLVE: Mapping[type[Event], Evolve] = {
     ),
     EffectSucceeded: lambda state, e: _moved(state, e, reference=e.reference, ended_at=e.at),
     EffectFailed: lambda state, e: _moved(state, e, reason=f"{e.code} {e.message}".strip()),
-    EffectAwaited: lambda state, e: _moved(state, e, reference=e.reference, due=e.due),
+    # It was answered: asking where it stands, however often, uses no attempt up.
+    EffectAwaited: lambda state, e: _moved(state, e, reference=e.reference, due=e.due, attempts=0),
     EffectLost: lambda state, e: _moved(state, e, reason=e.cause, due=e.due, doubtful=True, looks=e.looks),
     EffectDeferred: lambda state, e: _moved(state, e, reason=e.why, due=e.due),
     # A new key: as if it had never been sent, for that is what was proven.

@@ -20,6 +20,7 @@ from .assembly import Assembly
 from .capability import changed
 from .codec import Opaque
 from .effects import (
+    ATTEMPTS_MAX,
     ClaimEffect,
     Declined,
     DeferEffect,
@@ -368,6 +369,9 @@ class Worker:
             return _Plan(intent, Step("wait", why, now + NOT_OURS))
         if name not in self.assembly.ports.get(family, {}):
             return _Plan(intent, Step("wait", f"this shop has no adapter {name!r} among its {family}", now + NOT_OURS))
+        if intent.status == "sending" and intent.attempts >= ATTEMPTS_MAX:
+            # A request that ends its worker each time must not end every worker for ever.
+            return _Plan(intent, Step("park", f"{intent.attempts} workers did not live to tell what became of it"))
         # A lease that has run out means that nobody knows, just as if an attempt had said so.
         seen = changed(intent, doubtful=True) if intent.status == "sending" else intent
         return _Plan(intent, next_step(seen, self._adapter(intent).capabilities, now), request)
