@@ -321,7 +321,10 @@ def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ..
             wishes.append(Asking(payment_id, "refund", n))
             surplus -= n
 
-    wanted = reckoned.earned - (money.paid - money.refund_pending + money.capture_pending)
+    # Nobody can have given back more than was taken: where it looks so, a capture was not heard of yet.  To take more
+    # for that reason would take it from a customer who owes nothing.
+    kept = sum(max(tally.amounts.paid, 0) for tally in order.payments.values())
+    wanted = reckoned.earned - (kept - money.refund_pending + money.capture_pending)
     captures: dict[str, int] = {}
     for payment_id, tally in order.payments.items():
         if wanted > 0 and "capture" not in tally.declined and (n := min(wanted, tally.amounts.capturable)) > 0:
