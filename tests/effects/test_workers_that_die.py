@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from ordermgmt import Intent, Line, ManualClock, Money, OrderManagement, PayNow, PlaceOrder, ReceiveStock, Tender
+from ordermgmt import (
+    GatewayCapabilities,
+    Intent,
+    Line,
+    ManualClock,
+    Money,
+    Order,
+    OrderManagement,
+    PayNow,
+    PlaceOrder,
+    ReceiveStock,
+    Succeeded,
+    Tender,
+)
 from ordermgmt.engine.effects import ATTEMPTS_MAX
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
@@ -50,3 +63,28 @@ def test_asking_where_a_pending_payment_stands_uses_no_attempt_up() -> None:
     shop.handle(PlaceOrder(order_id="A", lines=[line], pay=PayNow([Tender("card", token="tok_visa")])))
     shop.run_due()
     assert shop.find(Intent, status="pending")[0].attempts == 0
+
+
+class Mute(FakePayments):
+    """Succeeds without saying at what."""
+
+    capabilities = GatewayCapabilities()
+
+    def __init__(self, result: Any, *, clock: ManualClock) -> None:
+        super().__init__(clock=clock)
+        self.result = result
+
+    def execute(self, request: Any, *, key: str, deadline: timedelta) -> Any:
+        return Succeeded(result=self.result)
+
+
+@pytest.mark.parametrize("result", [None, (), ("authorised",), 3, object()])
+def test_a_success_that_tells_no_fact_is_an_unknown_outcome(result: object) -> None:
+    clock = ManualClock()
+    shop = OrderManagement(storage=MemoryStorage(), gateways={"card": Mute(result, clock=clock)}, clock=clock)
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    line = Line(sku="mug", quantity=1, unit_price=Money("9.50", "EUR"))
+    shop.handle(PlaceOrder(order_id="A", lines=[line], pay=PayNow([Tender("card", token="tok_visa")])))
+    shop.run_due()
+    assert shop.find(Intent)[0].status == "unknown"
+    assert shop.get(Order, "A").payment_status == "pending"

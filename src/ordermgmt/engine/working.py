@@ -7,8 +7,9 @@ queue workers may do due work at the same time, for a claim succeeds once.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
@@ -236,7 +237,7 @@ class Worker:
             or not hears.belongs(states[0], message.source[1])
         ):
             return ()
-        return tuple(hears.told(states[0], result))
+        return _readable(lambda: tuple(hears.told(states[0], result))) or ()
 
     def _settlement(self, intent: Intent, message: Message, result: tuple[Any, ...]) -> tuple[News[Any], ...]:
         request = self.assembly.codec.thaw(intent.request)
@@ -245,7 +246,9 @@ class Worker:
         outcome: Succeeded | Declined = (
             Declined(message.code) if message.answer == "declined" else Succeeded(result, message.reference)
         )
-        news = news_of(self.assembly, request, outcome)
+        news = _readable(lambda: news_of(self.assembly, request, outcome))
+        if news is None:
+            return ()
         return (SettleEffect(effect_id=intent.effect_id, token=None, outcome=outcome, news=news),)
 
     # Later commands.
@@ -443,10 +446,9 @@ class Worker:
             answer = Unknown(answer.cause or "the provider could not tell")
         elif not isinstance(answer, Outcome):
             answer = Unknown(f"the adapter answered {type(answer).__name__}, which is no outcome")
-        try:
-            news = news_of(self.assembly, plan.request, answer)
-        except Exception as problem:  # noqa: BLE001 - an adapter's result that cannot be read tells nothing
-            answer, news = Unknown(f"the adapter's result could not be read: {type(problem).__name__}"), ()
+        news = _readable(lambda: news_of(self.assembly, plan.request, answer))
+        if news is None:
+            answer, news = Unknown("the adapter's result could not be read"), ()
         return SettleEffect(
             effect_id=plan.intent.effect_id, token=plan.intent.token, outcome=answer, news=news, jitter=jitter
         )
@@ -470,11 +472,12 @@ class Worker:
                 effect_id=plan.intent.effect_id,
                 token=None,
                 outcome=answer,
-                news=news_of(self.assembly, plan.request, answer),
+                news=news,
                 evidence="looked up",
             )
             for plan, answer in zip(plans, answers, strict=True)
             if isinstance(answer, Succeeded | Declined)
+            and (news := _readable(partial(news_of, self.assembly, plan.request, answer))) is not None
         ]
         if commands:
             results: Sequence[Result] = yield Handle(tuple(commands))
@@ -537,6 +540,14 @@ def _count(intent: Intent, report: Report) -> None:
             report.parked += 1
         case _:
             report.waiting += 1
+
+
+def _readable(read: Callable[[], tuple[News[Any], ...]]) -> tuple[News[Any], ...] | None:
+    """What an adapter's result means; None where it cannot be read, which tells nothing."""
+    try:
+        return read()
+    except Exception:  # noqa: BLE001 - the result comes from outside, and may be anything
+        return None
 
 
 def news_of(assembly: Assembly, request: Effect, outcome: Outcome) -> tuple[News[Any], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..engine.capability import Answers, on, story
 from ..engine.effects import CancelEffect, Declined, Outcome, Succeeded
@@ -104,8 +104,10 @@ REACTIONS = story(
 # Hearing.
 
 
-def facts_as_news(effect: PaymentEffect, facts: Iterable[Fact]) -> Iterable[News[Payment]]:
-    """The provider's facts, told to the payment.  The first one answers our ask."""
+def facts_as_news(effect: PaymentEffect, facts: Collection[Fact]) -> Iterable[News[Payment]]:
+    """The provider's facts, told to the payment.  The first one answers our ask, so there must be one."""
+    if not facts:
+        raise ValueError("a gateway that has succeeded tells at least one fact")
     ask = effect.ask
     for fact in facts:
         yield RECORDS[fact.kind](
