@@ -10,6 +10,7 @@ import pytest
 from ordermgmt import (
     GatewayCapabilities,
     Intent,
+    InvalidInput,
     Line,
     ManualClock,
     Money,
@@ -88,3 +89,16 @@ def test_a_success_that_tells_no_fact_is_an_unknown_outcome(result: object) -> N
     shop.run_due()
     assert shop.find(Intent)[0].status == "unknown"
     assert shop.get(Order, "A").payment_status == "pending"
+
+
+def test_a_person_who_resolves_an_effect_must_say_what_happened() -> None:
+    clock = ManualClock()
+    shop = OrderManagement(storage=MemoryStorage(), gateways={"card": Mute(None, clock=clock)}, clock=clock)
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    line = Line(sku="mug", quantity=1, unit_price=Money("9.50", "EUR"))
+    shop.handle(PlaceOrder(order_id="A", lines=[line], pay=PayNow([Tender("card", token="tok_visa")])))
+    shop.run_due()
+    (stuck,) = shop.find(Intent)
+    with pytest.raises(InvalidInput, match="give its facts"):
+        shop.effects.resolve(stuck.effect_id, Succeeded(), evidence="it is on the dashboard")
+    assert shop.find(Intent)[0] == stuck

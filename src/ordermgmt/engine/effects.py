@@ -27,6 +27,8 @@ from .messages import Command, Event, News, Replies, check_name, checked_name, c
 
 KIND = "effect"
 ATTEMPTS_MAX = 12
+STUCK = ("parked", "unknown", "pending")
+"""Statuses in which a person may say what became of an intent."""
 BACKOFF_FIRST = timedelta(seconds=1)
 BACKOFF_MAX = timedelta(hours=1)
 
@@ -499,7 +501,7 @@ def _resolve(command: ResolveEffect, state: Intent | None, seen: Seen, at: DateT
     outcome = command.outcome
     if intent.status == ("succeeded" if isinstance(outcome, Succeeded) else "failed"):
         return
-    if intent.status not in ("parked", "unknown", "pending"):
+    if intent.status not in STUCK:
         raise NotStuck(intent.effect_id, intent.status)
     if isinstance(outcome, Succeeded):
         yield EffectSucceeded(reference=outcome.reference or intent.reference, at=at, evidence=command.evidence)

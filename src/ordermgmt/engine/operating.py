@@ -15,6 +15,7 @@ from .capability import changed
 from .codec import Opaque
 from .discrepancies import OpenDiscrepancy
 from .effects import (
+    STUCK,
     AdoptEffect,
     CancelEffect,
     Declined,
@@ -29,7 +30,7 @@ from .messages import check_text
 from .recovery import BeginRecovery, EndRecovery, NoteReconciled, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
-from .working import Handle, Listen, Look, Read, Time, Worker, WorkRequest, news_of
+from .working import Handle, Listen, Look, Read, Time, Worker, WorkRequest, news_of, readable
 
 PAGE = 200
 CLOCKS_DIFFER = timedelta(minutes=1)
@@ -117,8 +118,12 @@ class Operator:
         request = self.worker.assembly.codec.thaw(intent.request)
         if isinstance(request, Opaque):
             raise InvalidInput(f"effect {effect_id} was planned by a newer release; resolve it there")
-        news = news_of(self.worker.assembly, request, outcome)
-        command = ResolveEffect(effect_id=effect_id, outcome=outcome, evidence=evidence, news=news)
+        news = readable(lambda: news_of(self.worker.assembly, request, outcome))
+        if news is None and intent.status in STUCK:
+            raise InvalidInput(
+                f"the result does not say what a {intent.kind} succeeds with: give its facts, its label, …"
+            )
+        command = ResolveEffect(effect_id=effect_id, outcome=outcome, evidence=evidence, news=news or ())
         resolved: Intent = yield from self._one(command)
         return resolved
 

@@ -237,7 +237,7 @@ class Worker:
             or not hears.belongs(states[0], message.source[1])
         ):
             return ()
-        return _readable(lambda: tuple(hears.told(states[0], result))) or ()
+        return readable(lambda: tuple(hears.told(states[0], result))) or ()
 
     def _settlement(self, intent: Intent, message: Message, result: tuple[Any, ...]) -> tuple[News[Any], ...]:
         request = self.assembly.codec.thaw(intent.request)
@@ -246,7 +246,7 @@ class Worker:
         outcome: Succeeded | Declined = (
             Declined(message.code) if message.answer == "declined" else Succeeded(result, message.reference)
         )
-        news = _readable(lambda: news_of(self.assembly, request, outcome))
+        news = readable(lambda: news_of(self.assembly, request, outcome))
         if news is None:
             return ()
         return (SettleEffect(effect_id=intent.effect_id, token=None, outcome=outcome, news=news),)
@@ -446,7 +446,7 @@ class Worker:
             answer = Unknown(answer.cause or "the provider could not tell")
         elif not isinstance(answer, Outcome):
             answer = Unknown(f"the adapter answered {type(answer).__name__}, which is no outcome")
-        news = _readable(lambda: news_of(self.assembly, plan.request, answer))
+        news = readable(lambda: news_of(self.assembly, plan.request, answer))
         if news is None:
             answer, news = Unknown("the adapter's result could not be read"), ()
         return SettleEffect(
@@ -477,7 +477,7 @@ class Worker:
             )
             for plan, answer in zip(plans, answers, strict=True)
             if isinstance(answer, Succeeded | Declined)
-            and (news := _readable(partial(news_of, self.assembly, plan.request, answer))) is not None
+            and (news := readable(partial(news_of, self.assembly, plan.request, answer))) is not None
         ]
         if commands:
             results: Sequence[Result] = yield Handle(tuple(commands))
@@ -542,7 +542,7 @@ def _count(intent: Intent, report: Report) -> None:
             report.waiting += 1
 
 
-def _readable(read: Callable[[], tuple[News[Any], ...]]) -> tuple[News[Any], ...] | None:
+def readable(read: Callable[[], tuple[News[Any], ...]]) -> tuple[News[Any], ...] | None:
     """What an adapter's result means; None where it cannot be read, which tells nothing."""
     try:
         return read()
