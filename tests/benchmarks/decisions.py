@@ -1,6 +1,6 @@
 """What a decision costs: placing an order in memory without I/O, by its lines; and loading one, by the store's size.
 
-    python -m tests.benchmarks.decisions
+python -m tests.benchmarks.decisions
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def decide(shop: OrderManagement, jobs: list[Job], rows: dict[Any, Row]) -> None
                     case _:
                         request = steps.send(None)
         except StopIteration as end:
-            assert end.value[0].error is None, end.value[0].error
+            end.value[0].unwrap()
 
 
 def cost_of_placing(lines: int, orders: int) -> float:
@@ -75,7 +75,7 @@ def cost_of_placing(lines: int, orders: int) -> float:
     storage = MemoryStorage()
     shop = open_shop(storage)
     commands = [placing(f"o{n}", lines) for n in range(orders)]
-    jobs = [shop._settings.job(command, None, None) for command in commands]  # noqa: SLF001 - below the front door
+    jobs = [shop._settings.job(command, None, None) for command in commands]
     keys = {key for command in commands for key in shop.assembly.keys(command)}
     rows = dict(storage.read(list(keys)))
     return least(lambda: decide(shop, jobs, rows)) / orders * 1e6
@@ -107,7 +107,7 @@ def filled(storage: Storage, orders: int) -> OrderManagement:
     index = shop.assembly.by_kind["order"].index(shop.get(Order, "model"))
     values = {name: value for name, value in index.items() if value is not None}
     entries = tuple(storage.history(key))
-    for numbers in itertools.batched(range(orders), 1_000) if hasattr(itertools, "batched") else _batched(orders, 1_000):
+    for numbers in _batched(orders, 1_000):
         writes = []
         for n in numbers:
             copy = ("order", f"copy-{n:06d}")
@@ -132,7 +132,7 @@ def cost_of_loading(storage: Storage, orders: int) -> float:
 
 def main() -> None:
     """Print all of it."""
-    print(f"yardstick: {yardstick():.2f} µs\n")  # noqa: T201 - a command line prints
+    print(f"yardstick: {yardstick():.2f} µs\n")
     rows = []
     for lines, orders in ((1, 400), (3, 400), (10, 100), (100, 20), (1_000, 4)):
         cost = cost_of_placing(lines, orders)

@@ -37,7 +37,8 @@ def yardstick() -> float:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints figures as people read them."""
-    cells = [list(columns), *[[f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]]
+    told = [[f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    cells = [list(columns), *told]
     widths = [max(len(row[n]) for row in cells) for n in range(len(columns))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
     sys.stdout.write("\n".join([title, *lines, ""]) + "\n")
