@@ -157,8 +157,8 @@ def test_a_payment_that_only_the_provider_knows_is_named_when_the_books_are_comp
 
 @pytest.mark.xfail(
     strict=True,
-    reason="an effect's key is made of its payment, number and kind, not of its request: a new wish after a recovery may"
-    " bear the number of a forgotten one, and the provider refuses the key",
+    reason="an effect's key is made of its payment, number and kind, not of its request: a new wish after a recovery"
+    " may bear the number of a forgotten one, and the provider refuses the key",
 )
 def test_another_wish_after_the_recovery_is_not_taken_for_the_forgotten_one(run):
     before = next(n for n, (name, _) in enumerate(STEPS) if name == "credit A")
