@@ -18,9 +18,9 @@ from tests.effects.stage import HOUR, MINUTE, Card, Stage
 from tests.stories import paid_for, snapshot
 
 
-def captured(mishap: str = "lose_next", **more: object) -> Stage:
+def captured(mishap: str = "lose_next") -> Stage:
     """A capture was executed, and we do not know."""
-    stage = Stage(**more)
+    stage = Stage()
     stage.ask("Capture")
     getattr(stage.card, mishap)("Capture")
     stage.run()

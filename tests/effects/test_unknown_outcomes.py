@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ordermgmt import Declined, ManualClock, Succeeded
-from ordermgmt.engine.effects import NotStuck
+from ordermgmt.engine.effects import EffectRenewed, NotStuck
 from ordermgmt.errors import NotAllowed
 from ordermgmt.payments.model import CAPTURED, Fact
 from ordermgmt.payments.port import GatewayCapabilities
@@ -176,7 +176,7 @@ class TestKeysThatExpire:
         assert (capture.status, capture.generation) == ("succeeded", 2)
         assert capture.key != old
         history = stage.shop.history(type(capture), capture.effect_id)
-        (proof,) = [one.event.proof for one in history if type(one.event).__name__ == "EffectRenewed"]
+        (proof,) = [one.event.proof for one in history if isinstance(one.event, EffectRenewed)]
         assert "unknown to the provider" in proof
         stage.agrees()
 
@@ -274,8 +274,9 @@ class TestParked:
         stage = self.parked()
         (parked,) = stage.shop.effects.parked()
         stage.shop.effects.resolve(parked.effect_id, Declined("not_done"), evidence="not on the dashboard")
+        fact = stage.card.books.entries[-1][1].result[0]
         with pytest.raises(NotStuck):
-            stage.shop.effects.resolve(parked.effect_id, Succeeded(()), evidence="it is there after all")
+            stage.shop.effects.resolve(parked.effect_id, Succeeded((fact,)), evidence="it is there after all")
 
     def test_a_fact_that_contradicts_the_person_is_recorded_and_reported(self):
         stage = self.parked()

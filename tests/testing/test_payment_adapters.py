@@ -93,7 +93,8 @@ class Awaited:
 
     @property
     def capabilities(self) -> GatewayCapabilities:
-        return self.inner.capabilities
+        claimed: GatewayCapabilities = self.inner.capabilities
+        return claimed
 
     async def execute(self, request: Any, *, key: str, deadline: timedelta) -> Any:
         return self.inner.execute(request, key=key, deadline=deadline)

@@ -43,7 +43,7 @@ class Books:
         """Signed headers and body that tell these."""
         notices = [one if isinstance(one, Notice) else self.find(one) for one in what]
         if not with_key:
-            notices = [attrs.evolve(notice, key="") for notice in notices]
+            notices = [attrs.evolve(notice, key="", event_id=f"{notice.event_id}-bare") for notice in notices]
         return webhooks.signed(notices, secret=secret or self.secrets[0], at=at)
 
     def parse(self, headers: Mapping[str, str], body: bytes, *, now: DateTime) -> list[Notice]:

@@ -18,6 +18,7 @@ from . import wire
 
 HEADER = "Provider-Signature"
 TOLERANCE_SECONDS = 300
+_PART = re.compile(r"[a-z][a-z0-9]*=[0-9a-f]+")
 _TIME = re.compile(r"t=([0-9]{1,12})")
 _SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
 
@@ -48,7 +49,7 @@ def _verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now
     parts = sent[0].split(",") if len(sent) == 1 else []
     times = [found[1] for part in parts if (found := _TIME.fullmatch(part))]
     signatures = [found[1] for part in parts if (found := _SIGNATURE.fullmatch(part))]
-    if len(times) != 1 or not signatures:
+    if len(times) != 1 or not signatures or not all(map(_PART.fullmatch, parts)):
         raise WebhookRejected("the webhook carries no signature that could be checked")
     seconds = int(times[0])
     genuine = False
