@@ -56,7 +56,8 @@ class Run:
         self.shop = self.open()
 
     def open(self):
-        return OrderManagement(storage=SqliteStorage(self.path), gateways={"card": self.card}, clock=self.clock)
+        self.storage = SqliteStorage(self.path)
+        return OrderManagement(storage=self.storage, gateways={"card": self.card}, clock=self.clock)
 
     def play(self, steps):
         for name, command in steps:
@@ -71,7 +72,7 @@ class Run:
 
     def back_up(self):
         self.backed_up_at = self.clock.now()
-        self.shop.storage.backup(self.path.with_name("backup.db"))
+        self.storage.backup(self.path.with_name("backup.db"))
 
     def restore(self):
         self.shop.close()
