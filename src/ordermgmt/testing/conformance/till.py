@@ -200,10 +200,11 @@ class Paid:
 def facts_of(answer: Heard) -> tuple[Fact, ...]:
     """The facts of a success; anything else fails the test."""
     assert isinstance(answer, Succeeded), f"it must succeed, and {shown(answer)}"  # noqa: S101 - an assertion of tests
-    assert isinstance(answer.result, tuple), "a success carries a tuple of facts"  # noqa: S101 - as above
-    assert all(isinstance(fact, Fact) for fact in answer.result), "a success carries facts"  # noqa: S101 - as above
-    assert answer.result, "a success carries at least one fact"  # noqa: S101 - as above
-    return answer.result
+    facts: tuple[Any, ...] = answer.result
+    assert isinstance(facts, tuple), "a success carries a tuple of facts"  # noqa: S101 - as above
+    assert all(isinstance(fact, Fact) for fact in facts), "a success carries facts"  # noqa: S101 - as above
+    assert facts, "a success carries at least one fact"  # noqa: S101 - as above
+    return facts
 
 
 def deeds(answer: Heard) -> set[tuple[str, str, int, str]]:

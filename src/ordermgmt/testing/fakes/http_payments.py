@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from pendulum import DateTime
@@ -149,7 +149,7 @@ def _outcome(status: int, headers: Mapping[str, str], doc: dict[str, Any]) -> Ou
 
 def _error(doc: Mapping[str, Any]) -> str:
     told = doc.get("error")
-    kind = told.get("type") if isinstance(told, dict) else None
+    kind = cast("dict[str, Any]", told).get("type") if isinstance(told, dict) else None
     return kind if isinstance(kind, str) and kind.isidentifier() else ""
 
 

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import attrs
@@ -135,7 +135,10 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+
+    @property
+    def _owner(self) -> PaymentServer:
+        return cast("_Server", self.server).owner
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: tests look at the counts."""
@@ -169,13 +172,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, _error("no_such_page"))
 
     def _known(self) -> bool:
-        if self.headers.get("Authorization") == f"Bearer {self.server.owner.secret}":
+        if self.headers.get("Authorization") == f"Bearer {self._owner.secret}":
             return True
         self._answer(401, _error("who_are_you"))
         return False
 
     def _execute(self, body: bytes) -> None:
-        fault = self.server.owner.next_fault()
+        fault = self._owner.next_fault()
         if fault in NOT_EXECUTED:
             self._spoil(fault, 200, b"")
             return
@@ -186,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         key = self.headers.get("Idempotency-Key") or ""
         try:
-            outcome = self.server.owner.fake.execute(request, key=key, deadline=INSIDE)
+            outcome = self._owner.fake.execute(request, key=key, deadline=INSIDE)
         except ProviderTimeout:
             self._hang_up()
         except ProviderBroke:
@@ -195,11 +198,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell(outcome, fault)
 
     def _look_up(self, key: str) -> None:
-        fault = self.server.owner.next_fault()
+        fault = self._owner.next_fault()
         if fault in NOT_EXECUTED:
             self._spoil(fault, 200, b"")
             return
-        found = self.server.owner.fake.look_up(key)
+        found = self._owner.fake.look_up(key)
         if isinstance(found, NotThere):
             self._answer(404, _error("no_such_request"))
         elif isinstance(found, CannotTell):
@@ -210,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self, asked: Mapping[str, str]) -> None:
         try:
             since, until = wire.moment(asked["since"]), wire.moment(asked["until"])
-            page = self.server.owner.fake.list(since, until, asked.get("cursor"))
+            page = self._owner.fake.list(since, until, asked.get("cursor"))
         except (KeyError, ValueError):
             self._answer(400, _error("malformed"))
             return
@@ -240,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         json = {"Content-Type": "application/json"}
         match fault:
             case "time_out" | "time_out_after":
-                self.server.owner.wait()
+                self._owner.wait()
                 self._hang_up()
             case "reset_before" | "reset_after":
                 self._hang_up()
@@ -279,11 +282,11 @@ class _Handler(BaseHTTPRequestHandler):
             doc = wire.read(body)
             what = wire.text(doc, "do")
             if what == "fault":
-                self.server.owner.fault(wire.text(doc, "fault"))
+                self._owner.fault(wire.text(doc, "fault"))
             elif what == "arrive_late":
-                self.server.owner.fake.arrive_late()
+                self._owner.fake.arrive_late()
             elif what in SCRIPTED:
-                getattr(self.server.owner.fake, what)(wire.text(doc, "kind", ""))
+                getattr(self._owner.fake, what)(wire.text(doc, "kind", ""))
             else:
                 raise wire.Malformed("this cannot be done")
         except ValueError as problem:
@@ -292,14 +295,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self._state())
 
     def _state(self) -> dict[str, Any]:
-        fake = self.server.owner.fake
+        fake = self._owner.fake
         return {
             "accounts": {name: attrs.asdict(account) for name, account in fake.accounts.items()},
             "asked": dict(fake.asked),
             "executed": dict(fake.executed),
             "done": dict(fake.done),
             "refusals": list(fake.refusals),
-            "hits": dict(self.server.owner.hits),
+            "hits": dict(self._owner.hits),
         }
 
 

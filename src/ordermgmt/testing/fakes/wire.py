@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from pendulum import DateTime
 
@@ -50,7 +50,7 @@ def read(body: bytes) -> dict[str, Any]:
         raise Malformed("no JSON") from problem
     if not isinstance(value, dict):
         raise Malformed("not an object")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -74,7 +74,7 @@ def text(doc: Mapping[str, Any], name: str, default: str | None = None) -> str:
 
 def whole(doc: Mapping[str, Any], name: str) -> int:
     """A field that must be a whole number."""
-    value = doc.get(name)
+    value: Any = doc.get(name)
     if value.__class__ is not int or not 0 <= value < 10**15:
         raise Malformed(f"{name} is no whole number")
     return int(value)
@@ -82,10 +82,11 @@ def whole(doc: Mapping[str, Any], name: str) -> int:
 
 def several(doc: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """A field that must be a list of objects."""
-    value = doc.get(name)
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    value: Any = doc.get(name)
+    rows: list[Any] = value if isinstance(value, list) else [None]
+    if not all(isinstance(one, dict) for one in rows):
         raise Malformed(f"{name} is no list of objects")
-    return value
+    return rows
 
 
 def fact_doc(value: Any) -> dict[str, Any]:
