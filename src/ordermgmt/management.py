@@ -34,7 +34,7 @@ from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import AsyncEffects, Effects
 from .orders import orders
 from .orders.model import Order
-from .orders.port import AnyItem, Items
+from .orders.port import AnyItem, Item, Items
 from .payments import payments
 from .payments.port import PaymentGateway
 from .refunds import refunds
@@ -124,7 +124,7 @@ class _Settings:
         _, rule = self.assembly.rule_for(command)
         asked, command = command, rule.named(command, self.ids.new)
         wanted = {key for port, key in rule.lookups(command) if port == "items"}
-        items = self.items.items(wanted) if wanted else {}
+        items: Mapping[str, Item] = self.items.items(wanted) if wanted else {}
         return Job(
             command,
             check_text(by, "by") if by is not None else self.actor,

@@ -63,7 +63,7 @@ def _decode_other(wanted: Any, value: Any) -> Any:
     if wanted is DateTime:
         return from_text(value)
     if wanted is Personal or get_origin(wanted) is Personal:
-        return Personal(value["subject"], value["ref"])
+        return Personal[Any](value["subject"], value["ref"])
     raise NotImplementedError(f"{wanted!r} has no stored form")
 
 
@@ -95,7 +95,7 @@ def fingerprint(message: Any) -> str:
     """What tells two commands apart: type and non-default fields, without what is personal."""
     content = {
         a.name: value
-        for a in attrs.fields(type(message))
+        for a in attrs.fields(message.__class__)
         if not a.metadata.get("personal") and (value := getattr(message, a.name)) != _default_of(a)
     }
     return hashlib.sha256(type(message).__name__.encode() + b"|" + _sorted_encoder.encode(content)).hexdigest()
@@ -103,11 +103,9 @@ def fingerprint(message: Any) -> str:
 
 def _default_of(a: attrs.Attribute[Any]) -> Any:
     default: Any = a.default
-    return default.factory() if isinstance(default, _FACTORY) and not default.takes_self else default
-
-
-# attrs types Factory as a function, though it is a class.
-_FACTORY: type[Any] = type(attrs.fields(attrs.make_class("_Probe", {"x": attrs.field(factory=list)})).x.default)
+    # attrs types Factory as a function, though it is a class; only its instances have a factory.
+    factory = getattr(default, "factory", None)
+    return factory() if factory is not None and not default.takes_self else default
 
 
 class _Form:
@@ -207,11 +205,11 @@ class Codec:
     def _lift(self, name: str, v: int, data: Any) -> Any:
         form = self._by_name.get(name)
         if form is None or v > form.v:
-            return Opaque(name, v, data, data.get("status") if isinstance(data, dict) else None)
+            return Opaque(name, v, data, _status_in(data))
         for version in range(v, form.v):
             step = self._upcasters.get((name, version))
             if step is None:
-                return Opaque(name, v, data, data.get("status"))
+                return Opaque(name, v, data, _status_in(data))
             data = step(data)
         return from_builtins(data, form.cls)
 
@@ -241,12 +239,17 @@ class Codec:
             object.__setattr__(event, "status", status)
             return event
         # attrs.evolve goes through __init__ and costs four times as much; this runs for every event.
-        cls: type[Any] = type(event)
-        copy = object.__new__(cls)
-        for name in self._forms[cls].names:
+        copy: Any = object.__new__(event.__class__)
+        for name in self._forms[event.__class__].names:
             object.__setattr__(copy, name, getattr(event, name))
         object.__setattr__(copy, "status", status)
         return copy
+
+
+def _status_in(data: Any) -> str | None:
+    """The status in a stored form we do not know, if it has one."""
+    status = data.get("status") if hasattr(data, "get") else None
+    return status if isinstance(status, str) else None
 
 
 def _type_name(doc: bytes) -> str:

@@ -57,14 +57,15 @@ def attempt(
             first.add(("command", job.command_id))
     loaded: dict[Key, Entity] = {}
     wanted = first
-    now: DateTime | None = None
+    at: DateTime | None = None
     while True:
         keys = tuple(sorted(wanted, key=assembly.lock_order))
         rows: Mapping[Key, Row] = yield Load(keys)
         for key in keys:
             loaded[key] = Entity.of(assembly, key, rows.get(key))
-        if now is None:
-            now = yield Now()
+        # Taken once, after the first rows are locked.
+        now: DateTime = at if at is not None else (yield Now())
+        at = now
         deciding = Deciding(assembly, loaded, now)
         results = [deciding.run(job) for job in jobs]
         if not deciding.missing:
@@ -332,9 +333,10 @@ class Deciding:
         news: bool,
     ) -> None:
         """Effects are planned here; commands are decided next; a later is a command that is decided next to wait."""
+        reply: Any
         for reply in replies:
             if isinstance(reply, Command):  # by far the most
-                following.append(reply)
+                following.append(reply)  # pyright: ignore[reportUnknownArgumentType]  # of what, does not matter here
             elif isinstance(reply, Later):
                 waiting = None if reply.command is None else self._assembly.codec.freeze(reply.command)
                 following.append(SetLater(name=reply.name, group=reply.group, command=waiting, due=reply.at))

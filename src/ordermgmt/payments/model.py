@@ -136,7 +136,7 @@ class Payment:
 
 def fold(facts: Iterable[Fact], asks: Iterable[Ask]) -> Amounts:
     """The ten amounts.  Sums over sets: order and repetition cannot matter."""
-    total = dict.fromkeys(FACT_KINDS, 0)
+    total: dict[str, int] = {kind: 0 for kind in FACT_KINDS}  # noqa: C420 - fromkeys would be typed by its literals
     for fact in facts:
         total[fact.kind] += fact.minor
     pending = {"authorise": 0, "capture": 0, "refund": 0, "void": 0}

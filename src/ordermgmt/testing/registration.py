@@ -21,7 +21,11 @@ def register() -> None:
 
     for cls, name in ((Money, "money"), (UnitPrice, "unit_prices"), (PlaceOrder, "orders"), (Fact, "facts")):
         register_type_strategy(cls, _later(name))
-    register_type_strategy(Line, lambda _: _later("lines")(Line).map(lambda several: several[0]))
+    register_type_strategy(Line, lambda _: _later("lines")(Line).map(_first))
+
+
+def _first(several: list[Any]) -> Any:
+    return several[0]
 
 
 def _later(name: str) -> Callable[[type[Any]], Any]:
