@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
-from ..engine.effects import BACKOFF_MAX, Intent
+from ..engine.effects import Intent
 from ..engine.instants import from_text
 from ..engine.laters import Reminder
 from ..errors import NotFound
@@ -21,6 +22,10 @@ from .reading import Breach, Findings, View
 
 ENDED = frozenset({"cancelled", "rejected", "expired", "closed"})
 """Statuses of an order of which nothing is left to do."""
+
+
+WAIT_MAX = timedelta(days=1)
+"""How long an unknown effect may lie: far longer than any back-off, late window or turn of a provider that will tell."""
 
 
 # One order.
@@ -247,8 +252,8 @@ def _intent(view: View, intent: Intent) -> Findings:
     if intent.attempts < 0 or intent.attempts > intent.token:
         yield "E9", f"it counts {intent.attempts} attempts in {intent.token} claims"
     row = view.row(("effect", intent.effect_id))
-    if intent.status == "unknown" and row is not None and intent.due - from_text(row.at) > BACKOFF_MAX:
-        yield "E9", f"it is tried again only at {intent.due}, more than {BACKOFF_MAX} after {row.at}"
+    if intent.status == "unknown" and row is not None and intent.due - from_text(row.at) > WAIT_MAX:
+        yield "E9", f"it is tried again only at {intent.due}, more than {WAIT_MAX} after {row.at}"
     if intent.status == "sending":
         lane = [id for id, other in view.find("effect", lane=intent.lane) if _is_sending(other)]
         if len(lane) > 1:
