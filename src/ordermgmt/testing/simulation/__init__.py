@@ -47,7 +47,7 @@ def simulate(
         shop_factory: Puts the shop together from keyword arguments, as `OrderManagement` does.
         seed: Everything that is left to chance comes from it.
         steps: Steps of the faulty phase; the calm one takes as many as it needs.
-        faults: How likely each fault is.
+        faults: How likely each fault is; by default each seed draws its own mixture.
         storage: Makes an empty store.
         exclusive: True: transactions one at a time.  False: all at once, guarded by versions only.  None: even seeds
             one at a time, odd ones all at once.
@@ -60,7 +60,7 @@ def simulate(
         world = World(
             shop_factory,
             seed,
-            faults or Faults(),
+            faults,
             storage=store,
             exclusive=seed % 2 == 0 if exclusive is None else exclusive,
         )

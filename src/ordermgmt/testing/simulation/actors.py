@@ -61,7 +61,7 @@ class Actor:
 
     name: str
     world: World = field(repr=False)
-    deeds: Callable[[Actor], Steps] = field(repr=False)
+    deeds: Callable[[Actor], Steps | None] = field(repr=False)
     skew: timedelta = timedelta(0)
     """How far his clock is off."""
     doing: Steps | None = None
@@ -70,6 +70,8 @@ class Actor:
     what: str = ""
     wakes: DateTime | None = None
     """Until when he stands still."""
+    patience: int = 0
+    """The step at which the world's clock is put forward to then, so that he does not sleep for ever."""
 
     def now(self) -> DateTime:
         """What his clock shows."""
@@ -217,8 +219,9 @@ def _change_of_mind(actor: Actor) -> Steps:
         wish = CloseOrder(order_id=id)
     elif chance < 0.87 and order.payments:
         payment_id = world.choice(list(order.payments))
-        most = max(order.payments[payment_id].amounts.captured, 1)
-        amount = Money.of_minor(world.random.randint(1, most), order.currency)
+        amounts = order.payments[payment_id].amounts
+        minor = amounts.refund_pending or world.random.randint(1, max(amounts.captured, 1))
+        amount = Money.of_minor(minor, order.currency)
         wish = RequestRefund(
             refund_id=f"{id}:x{world.actions}", order_id=id, payment_id=payment_id, amount=amount, reason="by hand"
         )
@@ -234,7 +237,7 @@ def _change_of_mind(actor: Actor) -> Steps:
 def warehouse(actor: Actor) -> Steps:
     world = actor.world
     yield "look"
-    if world.random.random() < 0.12:
+    if world.random.random() < 0.05:
         yield from ask(actor, ReceiveStock(sku=world.choice(SKUS), quantity=world.choice((1, 3, 12))))
         return
     order = world.some_order()
@@ -255,9 +258,12 @@ def _work_on(world: World, order: Order) -> Iterator[Command[Any]]:
         for content in shipment.contents:
             if shipment.status == "planned":
                 planned[content.line_id] = planned.get(content.line_id, 0) + content.quantity
-        for _ in range(4):
-            ready = shipment.status == "packed" and (shipment.label is not None or not shipment.carrier)
-            yield HandOverShipment(shipment_id=shipment_id) if ready else PackShipment(shipment_id=shipment_id)
+        ready = shipment.status == "packed" and (shipment.label is not None or not shipment.carrier)
+        for _ in range(5):
+            if ready:
+                yield HandOverShipment(shipment_id=shipment_id)
+            elif shipment.status != "packed":
+                yield PackShipment(shipment_id=shipment_id)
         if shipment.status == "planned":
             yield PickShipment(shipment_id=shipment_id)
         if shipment.status == "packed" and shipment.carrier and shipment.label is None:
@@ -281,10 +287,11 @@ def _once_more(order: Order, line_id: str, planned: int) -> Iterator[Command[Any
         claim = Claim(line_id, line.sku, line.location, line.count("open"))
         yield CommitReservation(order_id=order.order_id, claims=(claim,))
         yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "reserve", 1),))  # no claim: refused
-    if line.count("reserved") > planned:
+    left = line.count("reserved") - planned
+    for quantity in {1, left} if left > 0 else ():
         yield PlanShipment(
             shipment_id=f"{order.order_id}:s{len(order.shipments) + 1}",
-            contents=(Content(order.order_id, line_id, line.count("reserved") - planned),),
+            contents=(Content(order.order_id, line_id, quantity),),
             carrier=order.ship_by,
         )
 
@@ -322,12 +329,13 @@ def _work(actor: Actor, steps: Generator[Any, Any, Any]) -> Steps:
 # Webhooks.
 
 
-def deliverer(actor: Actor) -> Steps:
+def deliverer(actor: Actor) -> Steps | None:
     """A webhook arrives, in any order, and perhaps not for the last time."""
+    return _deliver(actor) if actor.world.webhooks else None
+
+
+def _deliver(actor: Actor) -> Steps:
     world = actor.world
-    yield "look"
-    if not world.webhooks:
-        return
     place = world.random.randrange(len(world.webhooks))
     port, notice = world.webhooks[place]
     actor.what = f"brings {notice.event_id} of {port[1]}"
@@ -348,11 +356,12 @@ def deliverer(actor: Actor) -> Steps:
 # The operator.
 
 
-def operator(actor: Actor) -> Steps:
+def operator(actor: Actor) -> Steps | None:
     world = actor.world
-    if world.random.random() < 0.2:
+    if world.random.random() < 0.04:
         return _reconcile(actor)
-    return _unstick(actor)
+    parked = [one for one in world.watch.states("effect") if isinstance(one, Intent) and one.status == "parked"]
+    return _unstick(actor, world.choice(parked)) if parked else None
 
 
 def _reconcile(actor: Actor) -> Steps:
@@ -377,13 +386,8 @@ def _attempted(actor: Actor, steps: Generator[Any, Any, Any]) -> Steps:
         return None
 
 
-def _unstick(actor: Actor) -> Steps:
+def _unstick(actor: Actor, intent: Intent) -> Steps:
     world = actor.world
-    yield "look"
-    parked = [one for one in world.watch.states("effect") if isinstance(one, Intent) and one.status == "parked"]
-    if not parked:
-        return
-    intent = world.choice(parked)
     if world.random.random() < 0.5:
         actor.what = f"retries {intent.effect_id}"
         yield from _attempted(actor, world.operator.retry(intent.effect_id, "once more"))
@@ -403,23 +407,22 @@ def resolve(actor: Actor, intent: Intent) -> Steps:
 # The world.
 
 
-def nature(actor: Actor) -> Steps:
-    """Parcels travel, authorisations run out, and clocks go as they please."""
+def nature(actor: Actor) -> Steps | None:
+    """Parcels travel, authorisations run out, and banks take money back; then somebody looks what is to be done."""
     world = actor.world
-    chance = world.random.random()
-    yield "look"
-    if chance < 0.5:
+    if world.random.random() < 0.5:
         world.choice(world.carriers).move()
     elif world.random.random() < world.faults.provider_acts:
         payments = [one for one in world.watch.states("payment") if isinstance(one, Payment) and one.gateway]
         if payments:
             payment = world.choice(payments)
             world.gateway(payment.gateway).act(payment)
+    return None
 
 
-CAST: dict[str, tuple[Callable[[Actor], Steps], int]] = {
+CAST: dict[str, tuple[Callable[[Actor], Steps | None], int]] = {
     "customer": (customer, 2),
-    "warehouse": (warehouse, 2),
+    "warehouse": (warehouse, 3),
     "worker": (worker, 3),
     "deliverer": (deliverer, 1),
     "operator": (operator, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import attrs
@@ -68,13 +69,22 @@ class Faults:
     """Time passes in a jump: seconds to days, or a host's clock is set back."""
     webhook_duplicate: float = _chance(0.2)
     """A webhook comes again, as it was or under another event id."""
-    provider_acts: float = _chance(0.01)
+    provider_acts: float = _chance(0.08)
     """The provider acts by itself: an authorisation runs out, a bank takes money back."""
 
     @classmethod
     def none(cls) -> Faults:
         """Nothing goes wrong."""
         return cls(**{one.name: 0.0 for one in attrs.fields(cls)})
+
+    def swarm(self, chance: random.Random) -> Faults:
+        """The same faults, each absent, as it is, or much more likely.
+
+        Worlds that differ in their faults find more than worlds that all have a little of everything (Groce and
+        others, "Swarm testing", 2012).
+        """
+        rates = {one.name: getattr(self, one.name) for one in attrs.fields(type(self))}
+        return Faults(**{name: min(rate * chance.choice((0, 1, 1, 3, 6)), 0.5) for name, rate in rates.items()})
 
 
 KINDS = (

@@ -413,7 +413,7 @@ class Parcels(Provider):
         if numbers:
             number = numbers[int(self.world.between(0, len(numbers)))]
             chance = self.world.between(0, 1)
-            self.report(number, DELIVERED if chance < 0.6 else IN_TRANSIT if chance < 0.95 else UNDELIVERABLE)
+            self.report(number, DELIVERED if chance < 0.5 else IN_TRANSIT if chance < 0.75 else UNDELIVERABLE)
 
 
 CHARACTERS: dict[str, GatewayCapabilities] = {
@@ -421,7 +421,7 @@ CHARACTERS: dict[str, GatewayCapabilities] = {
     "wallet": GatewayCapabilities(
         idempotency="key", key_ttl=timedelta(minutes=40), lookup="by_key", remembers_errors=True
     ),
-    "bank": GatewayCapabilities(idempotency="key"),
+    "bank": GatewayCapabilities(idempotency="key", key_ttl=timedelta(minutes=45)),
     "voucher": GatewayCapabilities(idempotency="reference", lookup="by_reference"),
     "invoice": GatewayCapabilities(lookup="by_key", lookup_lag=timedelta(minutes=2)),
     "terminal": GatewayCapabilities(),

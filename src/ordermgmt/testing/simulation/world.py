@@ -29,7 +29,7 @@ from ...shipments.messages import Track
 from ...shipments.model import DELIVERED, Shipment
 from ...stock.messages import ReceiveStock
 from ...stock.model import Reservation
-from .actors import CAST, SKUS, Actor, Promise, ask, resolve
+from .actors import CAST, SKUS, Actor, Promise, ask, resolve, worker
 from .driving import Steps, job, work
 from .faults import CRASH_NAMES, Crashed, Faults
 from .providers import CARRIERS, CHARACTERS, Gateway, NoAnswer, Parcels, Provider
@@ -94,7 +94,7 @@ class World:
         self,
         shop_factory: ShopFactory,
         seed: int,
-        faults: Faults,
+        faults: Faults | None,
         *,
         storage: Storage,
         exclusive: bool,
@@ -103,7 +103,9 @@ class World:
     ) -> None:
         self.seed = seed
         self.random = random.Random(seed)
-        self.faults = faults
+        self.faults = faults if faults is not None else Faults().swarm(self.random)
+        self.pace = self.random.choice((100, 300, 1_000))
+        """How many milliseconds a step takes at most."""
         self.orders_max = orders_max
         self.now: DateTime = datetime(2026, 1, 1)
         self.steps = 0
@@ -119,13 +121,13 @@ class World:
         self.parcels = {name: Parcels(name, can, self) for name, can in CARRIERS.items()}
         self.providers: list[Provider] = [*self.gateways.values(), *self.parcels.values()]
         self.carriers = list(self.parcels.values())
-        self.tills = self.random.sample(sorted(CHARACTERS), 3)
+        self.tills = self.random.sample(sorted(CHARACTERS), self.random.choice((1, 1, 2, 3)))
         """The providers this world mostly pays by."""
         self.turns = Turns(storage, exclusive=exclusive)
         self.actors = [
             Actor(f"{name}-{n}", self, deeds) for name, (deeds, many) in CAST.items() for n in range(1, many + 1)
         ]
-        self.god = Actor("god", self, lambda actor: _nothing())
+        self.god = Actor("god", self, lambda actor: None)
         """Who sets the scene, and clears it up."""
         self._current = self.god
         self.failure: SimulationFailed | None = None
@@ -144,7 +146,7 @@ class World:
         self.watch = Watch(self.shop, self.breach, self.tell)
         if cast:
             for sku in SKUS:
-                self.finish(self.god, ask(self.god, ReceiveStock(sku=sku, quantity=self.choice((3, 12, 60)))))
+                self.finish(self.god, ask(self.god, ReceiveStock(sku=sku, quantity=self.choice((4, 20, 60)))))
 
     # Chance, and what is counted.
 
@@ -221,8 +223,11 @@ class World:
     def some_order(self) -> Order | None:
         if not self.orders:
             return None
-        found = self.watch.state("order", self.choice(self.orders[-8:]))
-        return found if isinstance(found, Order) else None
+        for _ in range(4):
+            found = self.watch.state("order", self.choice(self.orders[-8:]))
+            if isinstance(found, Order):
+                return found
+        return None
 
     def publish(self, port: tuple[str, str], notice: Notice) -> None:
         self.webhooks.append((port, notice))
@@ -276,13 +281,12 @@ class World:
     def step(self) -> None:
         """Somebody goes on by one boundary, or something goes wrong; then the laws are checked."""
         self.steps += 1
-        self.pass_time(timedelta(milliseconds=int(self.between(1, 400))))
+        self.pass_time(timedelta(milliseconds=int(self.between(1, self.pace))))
         actor = self._next()
         self._current = actor
         if actor.doing is None:
             self._jump(actor)
-            actor.what = ""
-            actor.doing = actor.deeds(actor)
+            self._begin(actor)
         elif self._struck(actor):
             self._judge()
             return
@@ -290,6 +294,9 @@ class World:
         self._judge()
 
     def _next(self) -> Actor:
+        for actor in self.actors:
+            if actor.wakes is not None and actor.patience <= self.steps:
+                self.pass_time(max(actor.wakes - self.now, timedelta(0)))
         while True:
             taken = self.turns.taken
             ready = [
@@ -301,8 +308,13 @@ class World:
                 chosen = self.choice(ready)
                 chosen.wakes = None
                 return chosen
-            wakes = min(actor.wakes for actor in self.actors if actor.wakes is not None)
+            wakes = min(actor.wakes for actor in self.actors if actor.wakes is not None and actor.wakes > self.now)
             self.pass_time(max(wakes - self.now, timedelta(0)))
+
+    def _begin(self, actor: Actor) -> None:
+        """The actor looks for something to do; one who has nothing does due work, of which there may be some."""
+        actor.what = ""
+        actor.doing = actor.deeds(actor) or worker(actor)
 
     def _jump(self, actor: Actor) -> None:
         """Clocks: the world's goes forward, anybody's own may be set back or ahead a little."""
@@ -314,7 +326,7 @@ class World:
             self.count("clock backward" if actor.skew < before else "clock forward")
             return
         self.count("clock forward")
-        seconds = self.choice((5, 70, 70, 600, 1_000, 1_000, 4_000, 90_000))
+        seconds = self.choice((5, 70, 70, 600, 1_000, 1_000, 2_000, 4_000, 15_000, 90_000))
         self.pass_time(timedelta(seconds=self.between(0.5, 1) * seconds))
 
     def _struck(self, actor: Actor) -> bool:
@@ -326,10 +338,10 @@ class World:
             self.kill(actor)
             return True
         if self.happens("pause", self.faults.pause):
-            span = timedelta(seconds=self.choice((2, 20, 80, 80, 400, 2_000, 8_000)))
+            span = timedelta(seconds=self.choice((2, 20, 80, 80, 400, 1_500, 2_000, 8_000)))
             if span > LEASE and actor.at in ("call", "called"):
                 self.count("pause past the lease")
-            actor.wakes = self.now + span
+            actor.wakes, actor.patience = self.now + span, self.steps + self.random.randint(2, 80)
             return True
         return False
 
@@ -473,6 +485,7 @@ class World:
             self._check_end(order)
         self._check_labels()
         self._check_discrepancies()
+        self._check_refunds()
         self._check_promises()
 
     def _check_book(self, payment: Payment) -> None:
@@ -501,6 +514,8 @@ class World:
                 self.breach("C4", f"{id} is {order.status} and claims {reservation.claims}")
             if order.count(*IN_THE_HOUSE):
                 self.breach("C4", f"{id} is {order.status}, but units stand in the house")
+            if order.count(*GONE_OUT):
+                self.breach("C4", f"{id} is {order.status}, but units have left the house")
             if not own and kept > 0 and "refund" not in declined:
                 self.breach("C4", f"{id} is {order.status} and keeps {kept}")
             if not own and money.open > 0 and "void" not in declined:
@@ -552,8 +567,16 @@ class World:
     def _check_discrepancies(self) -> None:
         """E6: in a world where providers tell the truth, no effect is settled where no arrow leads."""
         for one in self.watch.states("discrepancy"):
-            if one.about[0] in ("effect", "inbox") or "a fact was not counted" in one.reason:
+            untrue = one.about[0] in ("effect", "inbox", "order", "stock", "reservation")
+            if untrue or "a fact was not counted" in one.reason:
                 self.breach("E6", f"{' '.join(one.about)}: {one.command}: {one.reason}")
+
+    def _check_refunds(self) -> None:
+        """Every refund has heard what became of it."""
+        for refund in self.watch.states("refund"):
+            gateway = self.watch.state("payment", refund.payment_id).gateway
+            if gateway and refund.status not in ("succeeded", "failed"):
+                self.breach("M3", f"refund {refund.refund_id} is still {refund.status}")
 
     def _check_promises(self) -> None:
         """J7: what was acknowledged is there."""
@@ -586,6 +609,3 @@ def _renamed(notice: Notice, event_id: str) -> Notice:
         result=notice.result,
     )
 
-
-def _nothing() -> Steps:
-    yield from ()
