@@ -297,7 +297,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _state(self) -> dict[str, Any]:
         fake = self._owner.fake
         return {
-            "accounts": {name: attrs.asdict(account) for name, account in fake.accounts.items()},
+            # A list at once: other requests go on meanwhile, and may open accounts.
+            "accounts": {name: attrs.asdict(account) for name, account in list(fake.accounts.items())},
             "asked": dict(fake.asked),
             "executed": dict(fake.executed),
             "done": dict(fake.done),
