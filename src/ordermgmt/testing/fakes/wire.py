@@ -83,7 +83,7 @@ def whole(doc: Mapping[str, Any], name: str) -> int:
 def several(doc: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """A field that must be a list of objects."""
     value: Any = doc.get(name)
-    rows: list[Any] = [None]
+    rows: Any = [None]
     if isinstance(value, list):
         rows = value
     if not all(isinstance(one, dict) for one in rows):
