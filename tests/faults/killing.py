@@ -262,16 +262,19 @@ class Round:
     def play(self, kills: int) -> None:
         chance = random.Random(self.seed)
         slots = [self.start([]) for _ in range(2)]
-        for n in range(1, kills + 1):
-            which = chance.randrange(2)
-            if chance.random() < SPOKEN:
-                self.wait_for_a_word(slots[which])
-            time.sleep(chance.uniform(0, LIFE_MAX))
-            slots[which] = self.start(self.kill(slots[which]))
-            if n % CHECK_EVERY == 0:
-                self.check(slots)
-        for slot in slots:
-            self.settle_doubts(self.kill(slot))
+        try:
+            for n in range(1, kills + 1):
+                which = chance.randrange(2)
+                if chance.random() < SPOKEN:
+                    self.wait_for_a_word(slots[which])
+                time.sleep(chance.uniform(0, LIFE_MAX))
+                slots[which] = self.start(self.kill(slots[which]))
+                if n % CHECK_EVERY == 0:
+                    self.check(slots)
+        finally:
+            left = [self.kill(slot) for slot in slots]
+        for doubts in left:
+            self.settle_doubts(doubts)
         self.finish()
 
     def start(self, doubts: list[str]) -> Slot:
