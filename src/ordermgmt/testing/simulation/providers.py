@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from attrs import define, field, frozen
 from pendulum import DateTime
 
-from ...engine.adapters import CannotTell, Capabilities, Listing, NotThere, Notice
+from ...engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere
 from ...engine.effects import Declined, Outcome, Pending, RetryLater, Succeeded
 from ...engine.messages import Effect
 from ...payments.messages import Authorise, Capture, PaymentEffect, Void

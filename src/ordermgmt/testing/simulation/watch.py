@@ -34,7 +34,6 @@ from ...stock.messages import (
 )
 from ...stock.model import Reservation, Stock
 
-
 _STOCK_FOLLOWS = {
     ("reserve", "open"): "StockReserved",
     ("release", "reserved"): "StockReleased",
