@@ -364,7 +364,8 @@ def test_what_a_killed_writer_had_acknowledged_is_there(path):
         time.sleep(chance.uniform(0, 0.01))
         writer.send_signal(signal.SIGKILL)
         # Not communicate: it passes over what readline has read ahead.
-        rest = writer.stdout.read()
+        with writer.stdout:
+            rest = writer.stdout.read()
         writer.wait(timeout=60)
         # A last line cut off by the kill was not acknowledged.
         acknowledged = max(
