@@ -83,11 +83,9 @@ def whole(doc: Mapping[str, Any], name: str) -> int:
 def several(doc: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """A field that must be a list of objects."""
     value: Any = doc.get(name)
-    rows: Any = [None]
-    if isinstance(value, list):
-        rows = value
-    if not all(isinstance(one, dict) for one in rows):
+    if value.__class__ is not list or not all(one.__class__ is dict for one in value):
         raise Malformed(f"{name} is no list of objects")
+    rows: list[dict[str, Any]] = value
     return rows
 
 
