@@ -23,53 +23,24 @@ As a command: ``python -m ordermgmt.testing.simulation --steps 2000 --seeds 500 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from ...engine.transaction import Storage
-from ...management import OrderManagement
-from ...storage import MemoryStorage
+from .crashes import SCENARIOS, Scenario, crash_everywhere
 from .faults import KINDS, Crashed, Faults
+from .many import Summary, run_many
+from .simulating import simulate
 from .world import Outcome, ShopFactory, SimulationFailed, World
 
-
-def simulate(
-    shop_factory: ShopFactory = OrderManagement,
-    seed: int = 0,
-    steps: int = 1_000,
-    *,
-    faults: Faults | None = None,
-    storage: Callable[[], Storage] = MemoryStorage,
-    exclusive: bool | None = None,
-) -> Outcome:
-    """Live through a world of this seed: so many steps with faults, then a calm phase, then a last judgement.
-
-    Args:
-        shop_factory: Puts the shop together from keyword arguments, as `OrderManagement` does.
-        seed: Everything that is left to chance comes from it.
-        steps: Steps of the faulty phase; the calm one takes as many as it needs.
-        faults: How likely each fault is; by default each seed draws its own mixture.
-        storage: Makes an empty store.
-        exclusive: True: transactions one at a time.  False: all at once, guarded by versions only.  None: even seeds
-            one at a time, odd ones all at once.
-
-    Raises:
-        SimulationFailed: A law was broken.
-    """
-    store = storage()
-    try:
-        world = World(
-            shop_factory,
-            seed,
-            faults,
-            storage=store,
-            exclusive=seed % 2 == 0 if exclusive is None else exclusive,
-        )
-        while world.steps < steps:
-            world.step()
-        world.end()
-        return world.outcome()
-    finally:
-        store.close()
-
-
-__all__ = ["KINDS", "Crashed", "Faults", "Outcome", "ShopFactory", "SimulationFailed", "World", "simulate"]
+__all__ = [
+    "KINDS",
+    "SCENARIOS",
+    "Crashed",
+    "Faults",
+    "Outcome",
+    "Scenario",
+    "ShopFactory",
+    "SimulationFailed",
+    "Summary",
+    "World",
+    "crash_everywhere",
+    "run_many",
+    "simulate",
+]

@@ -47,21 +47,21 @@ class Faults:
     """A commit fails, and nothing is saved: a full disk."""
     reply_lost: float = _chance(0.006)
     """A commit is durable, but its caller is told of a failure."""
-    lost_request: float = _chance(0.04)
+    lost_request: float = _chance(0.08)
     """A request never arrives."""
-    lost_response: float = _chance(0.05)
+    lost_response: float = _chance(0.12)
     """A request is executed, and its answer never arrives."""
-    late_request: float = _chance(0.04)
+    late_request: float = _chance(0.1)
     """A request arrives after everybody has given it up, and is executed."""
-    stored_error: float = _chance(0.04)
+    stored_error: float = _chance(0.08)
     """A provider that remembers errors answers with a server error, under this key for ever."""
-    garbage: float = _chance(0.02)
-    """A request is executed, and the adapter answers something that is no outcome."""
-    decline: float = _chance(0.04)
+    garbage: float = _chance(0.04)
+    """The adapter answers something that is no outcome, whether or not the request was executed."""
+    decline: float = _chance(0.06)
     """The provider's definite no."""
-    put_off: float = _chance(0.04)
+    put_off: float = _chance(0.06)
     """Too many requests."""
-    pending: float = _chance(0.06)
+    pending: float = _chance(0.08)
     """The provider answers later."""
     poison: float = _chance(0.01)
     """An effect that can never be executed: every request for it breaks."""
@@ -69,7 +69,7 @@ class Faults:
     """Time passes in a jump: seconds to days, or a host's clock is set back."""
     webhook_duplicate: float = _chance(0.2)
     """A webhook comes again, as it was or under another event id."""
-    provider_acts: float = _chance(0.08)
+    provider_acts: float = _chance(0.2)
     """The provider acts by itself: an authorisation runs out, a bank takes money back."""
 
     @classmethod

@@ -116,6 +116,9 @@ class Provider:
         self.requests: dict[str, Effect] = {}
         """What came under each key; the same key must bring the same request."""
         self.poisoned: dict[str, bool] = {}
+        self.forgets_declines = name == "card"
+        """True where a key that was declined may be used for another try, which may then succeed."""
+        self._declined: set[str] = set()
         self._memory: dict[str, Remembered] = {}
         self._notices = 0
 
@@ -135,16 +138,20 @@ class Provider:
             raise NoAnswer("the request was lost")
         if world.happens("late request", faults.late_request):
             arrives = world.now + LATE_MAX * world.between(0.01, 1)
-            world.later(arrives, lambda: self.arrive(request, key))
+            world.later(arrives, lambda: None if key in self._declined else self.arrive(request, key))
             raise NoAnswer("no answer in time")
         if world.happens("put off", faults.put_off):
             return RetryLater(timedelta(seconds=world.between(0, 1_000_000 if world.between(0, 1) > 0.9 else 60)))
         if self.capabilities.remembers_errors and world.happens("stored error", faults.stored_error):
             self._memory.setdefault(key, Remembered(None, world.now, world.now))
+        if world.happens("garbage", faults.garbage):
+            if world.between(0, 1) < 0.5:
+                self.arrive(request, key)
+            return object()
         answer = self.arrive(request, key)
         if world.happens("lost response", faults.lost_response):
             raise NoAnswer("the answer was lost")
-        return object() if world.happens("garbage", faults.garbage) else answer
+        return answer
 
     def lookup(self, request: Any, *, key: str, deadline: timedelta) -> Any:
         """What became of the request with this key."""
@@ -188,6 +195,9 @@ class Provider:
         ready = world.now
         if isinstance(outcome, Succeeded) and world.happens("pending", world.faults.pending):
             ready = world.now + timedelta(minutes=world.between(1, 600))
+        if isinstance(outcome, Declined) and self.forgets_declines:
+            self._declined.add(key)
+            return outcome
         self._memory[key] = Remembered(outcome, world.now, ready)
         if isinstance(outcome, Succeeded):
             self._book(Deed(request.effect_id, key, outcome, world.now, ready))

@@ -1,0 +1,50 @@
+"""Long runs: ``python -m ordermgmt.testing.simulation --steps 2000 --seeds 500 --jobs 2``.
+
+Prints the hits by kind of fault, every breach with its story, and fails where a law was broken or a kind of fault
+never happened.  A breach is seen again with ``--first SEED --seeds 1`` and the same ``--steps``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+
+from .many import Summary, ordinary, run_many
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ordermgmt.testing.simulation", description=__doc__)
+    parser.add_argument("--steps", type=int, default=1_000, help="steps of the faulty phase of each world (1000)")
+    parser.add_argument("--seeds", type=int, default=100, help="how many worlds (100)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    return parser.parse_args(argv)
+
+
+def _progress(summary: Summary) -> None:
+    if summary.worlds % 20 == 0:
+        told = f"{summary.worlds} worlds, {summary.steps:,} steps, {len(summary.failures)} breaches"
+        print(f"\r{told}", end="", file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run, print, and answer the exit code."""
+    wanted = _arguments(argv)
+    summary = run_many(
+        partial(ordinary, steps=wanted.steps),
+        range(wanted.first, wanted.first + wanted.seeds),
+        jobs=wanted.jobs,
+        progress=(lambda _: None) if wanted.quiet else _progress,
+    )
+    print(summary)  # noqa: T201 - a command line prints
+    for failure in summary.failures[:5]:
+        print(f"\n{failure}")  # noqa: T201 - a command line prints
+    for kind in summary.never:
+        print(f"never happened: {kind}")  # noqa: T201 - a command line prints
+    return 1 if summary.failures or summary.never else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
