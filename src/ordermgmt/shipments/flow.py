@@ -106,7 +106,7 @@ def units_do_not_arrive(event: ShipmentUndeliverable, shipment: Shipment) -> Rep
 
 
 def take_out_what_is_cancelled(event: UnitsMoved, order: Order) -> Replies:
-    if any(step.arrow == "cancel" for step in event.moves):
+    if any(step.arrow in ("cancel", "release") for step in event.moves):
         for shipment_id in order.shipments:
             yield TrimShipment(shipment_id=shipment_id, order_id=order.order_id, shipments=order.shipments)
 
