@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from attrs import define, field, frozen
@@ -73,7 +73,7 @@ class Garden:
 
     def store(self, broken: type[Broken]) -> None:
         """Put a broken store in."""
-        self.storage = lambda: broken(MemoryStorage())  # type: ignore[assignment,return-value] # Broken passes the rest on
+        self.storage = lambda: cast("Storage", broken(MemoryStorage()))
 
     def arguments(self) -> dict[str, Any]:
         """What `simulate` is called with."""

@@ -70,6 +70,8 @@ class Actor:
     what: str = ""
     wakes: DateTime | None = None
     """Until when he stands still."""
+    overdue: int = 0
+    """The step at which the clock is put forward past his lease, so that others take over while he sleeps."""
     patience: int = 0
     """The step at which the world's clock is put forward to then, so that he does not sleep for ever."""
 
@@ -141,7 +143,7 @@ def customer(actor: Actor) -> Steps:
     chance = world.random.random()
     if chance < 0.12 and world.promises:
         return _again(actor)
-    if chance < 0.62 and len(world.orders) < world.orders_max:
+    if chance < 0.55 and len(world.orders) < world.orders_max:
         return _place(actor)
     return _change_of_mind(actor)
 
@@ -159,10 +161,10 @@ def _place(actor: Actor) -> Steps:
     lines = [
         Line(
             sku=world.choice(SKUS),
-            quantity=world.choice((1, 1, 2, 3)),
+            quantity=world.choice((1, 2, 3)),
             unit_price=UnitPrice(world.choice(("3.333333", "10.00", "0.05", "0")), "EUR"),
         )
-        for _ in range(world.choice((1, 1, 2)))
+        for _ in range(world.choice((1, 2, 2)))
     ]
     shipping = Money.of_minor(world.choice((0, 490)), "EUR")
     total = sum(line.unit_price.times(line.quantity).minor for line in lines) + shipping.minor
@@ -213,6 +215,8 @@ def _change_of_mind(actor: Actor) -> Steps:
     elif chance < 0.7 and order.due.minor > 0:
         amount = Money.of_minor(world.random.randint(1, order.due.minor), order.currency)
         wish = GrantCredit(order_id=id, amount=amount, reason="sorry")
+    elif chance < 0.73 and (reserved := [line for line in order.lines.values() if line.count("reserved")]):
+        wish = MoveUnits(order_id=id, moves=(Move(world.choice(reserved).line_id, "release", 1),), reason="for another")
     elif chance < 0.75:
         wish = RejectOrder(order_id=id, reason="not to be trusted")
     elif chance < 0.8:
@@ -240,6 +244,10 @@ def warehouse(actor: Actor) -> Steps:
     if world.random.random() < 0.05:
         yield from ask(actor, ReceiveStock(sku=world.choice(SKUS), quantity=world.choice((1, 3, 12))))
         return
+    ready = [one for one in world.watch.states("shipment") if _is_ready(one)]
+    if ready and world.random.random() < 0.5:
+        yield from ask(actor, HandOverShipment(shipment_id=world.choice(ready).shipment_id))
+        return
     order = world.some_order()
     if order is None:
         return
@@ -258,9 +266,8 @@ def _work_on(world: World, order: Order) -> Iterator[Command[Any]]:
         for content in shipment.contents:
             if shipment.status == "planned":
                 planned[content.line_id] = planned.get(content.line_id, 0) + content.quantity
-        ready = shipment.status == "packed" and (shipment.label is not None or not shipment.carrier)
         for _ in range(5):
-            if ready:
+            if _is_ready(shipment):
                 yield HandOverShipment(shipment_id=shipment_id)
             elif shipment.status != "packed":
                 yield PackShipment(shipment_id=shipment_id)
@@ -275,6 +282,10 @@ def _work_on(world: World, order: Order) -> Iterator[Command[Any]]:
             yield PutAwayStock(sku=line.sku, location=line.location, quantity=stock.held)
         if order.status == "confirmed":
             yield from _once_more(order, line.line_id, planned.get(line.line_id, 0))
+
+
+def _is_ready(shipment: Shipment) -> bool:
+    return shipment.status == "packed" and (shipment.label is not None or not shipment.carrier)
 
 
 def _once_more(order: Order, line_id: str, planned: int) -> Iterator[Command[Any]]:
@@ -414,6 +425,7 @@ def nature(actor: Actor) -> Steps | None:
         world.choice(world.carriers).move()
     elif world.random.random() < world.faults.provider_acts:
         payments = [one for one in world.watch.states("payment") if isinstance(one, Payment) and one.gateway]
+        payments = [one for one in payments if one.amounts.open > 0 or one.amounts.paid > 0]
         if payments:
             payment = world.choice(payments)
             world.gateway(payment.gateway).act(payment)
@@ -421,8 +433,8 @@ def nature(actor: Actor) -> Steps | None:
 
 
 CAST: dict[str, tuple[Callable[[Actor], Steps | None], int]] = {
-    "customer": (customer, 2),
-    "warehouse": (warehouse, 3),
+    "customer": (customer, 3),
+    "warehouse": (warehouse, 4),
     "worker": (worker, 3),
     "deliverer": (deliverer, 1),
     "operator": (operator, 1),

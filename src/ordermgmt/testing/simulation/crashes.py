@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from ...engine.messages import Command
 from ...management import LEASE, OrderManagement
@@ -51,7 +51,7 @@ class Scenario:
 
     name: str
     deeds: tuple[Deed, ...]
-    faults: Faults = Faults.none()
+    faults: Faults = field(factory=Faults.none)
     decided: bool = True
     """False where a crash may rightly change how it ends: a person must say what became of a blind payment."""
 

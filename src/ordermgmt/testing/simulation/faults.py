@@ -69,7 +69,7 @@ class Faults:
     """Time passes in a jump: seconds to days, or a host's clock is set back."""
     webhook_duplicate: float = _chance(0.2)
     """A webhook comes again, as it was or under another event id."""
-    provider_acts: float = _chance(0.2)
+    provider_acts: float = _chance(0.5)
     """The provider acts by itself: an authorisation runs out, a bank takes money back."""
 
     @classmethod

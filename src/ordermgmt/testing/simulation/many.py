@@ -47,10 +47,9 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.steps / self.seconds if self.seconds else 0
-        lines = [
-            f"{self.worlds} worlds, {self.steps:,} steps in {self.seconds:.0f} s ({rate:,.0f} steps/s), "
-            f"{self.events:,} events, {self.executed:,} deeds of providers, {len(self.failures)} breaches"
-        ]
+        told = f"{self.worlds} worlds, {self.steps:,} steps in {self.seconds:.0f} s ({rate:,.0f} steps/s)"
+        done = f"{self.events:,} events, {self.executed:,} deeds of providers, {len(self.failures)} breaches"
+        lines = [f"{told}, {done}"]
         lines += [f"  {kind:<22}{self.hits[kind]:>9,}" for kind in KINDS]
         lines += [f"seed {one.seed}: {one.law}: {one.explanation}" for one in self.failures]
         return "\n".join(lines)

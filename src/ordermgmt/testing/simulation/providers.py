@@ -165,10 +165,11 @@ class Provider:
     def _found(self, request: Any, key: str) -> Any:
         deed = self.by_key.get(key)
         lag = self.capabilities.lookup_lag
+        before = self._memory.get(key)
+        remembered = before is not None and self._remembers(before)
         if deed is None or self.world.now < deed.at + lag:
-            before = self._memory.get(key)
-            declined = before is not None and isinstance(before.outcome, Declined)
-            return before.outcome if before is not None and declined and self._remembers(before) else NotThere()
+            declined = before is not None and remembered and isinstance(before.outcome, Declined)
+            return before.outcome if before is not None and declined else NotThere()
         return deed.outcome if self.world.now >= deed.ready else Pending(f"later-{deed.effect_id}")
 
     def list(self, since: DateTime, until: DateTime, cursor: str | None) -> Listing:

@@ -15,7 +15,7 @@ from attrs import define
 
 from ... import verify
 from ...engine.codec import chain
-from ...engine.effects import Intent
+from ...engine.effects import EffectSucceeded, Intent
 from ...engine.messages import Event
 from ...engine.transaction import Entry, Key
 from ...management import OrderManagement
@@ -23,6 +23,7 @@ from ...orders.messages import OrderConfirmed, UnitsMoved
 from ...orders.model import Order
 from ...payments.model import Payment
 from ...refunds.model import Refund
+from ...shipments.messages import ShipmentUndeliverable
 from ...shipments.model import Shipment
 from ...stock.messages import (
     StockIssued,
@@ -58,9 +59,18 @@ class _Told:
 class Watch:
     """Follows the feed of a shop and raises what it finds through `breach`."""
 
-    def __init__(self, shop: OrderManagement, breach: Callable[[str, str], None], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        shop: OrderManagement,
+        breach: Callable[[str, str], None],
+        tell: Callable[[str], None],
+        done: Callable[[Intent], None],
+        changed: Callable[[Order], None],
+    ) -> None:
         self._shop = shop
         self._tell = tell
+        self._done = done
+        self._changed = changed
         self._breach = breach
         self._told = dict[Key, _Told]()
         self._position = 0
@@ -72,6 +82,8 @@ class Watch:
         self._out = dict[str, Counter[str]]()
         self._walked: Counter[tuple[str, str]] = Counter()
         self._moved: Counter[tuple[str, str]] = Counter()
+        self.lost = set[str]()
+        """Orders of which a parcel did not arrive."""
         self.events = 0
 
     @property
@@ -105,6 +117,7 @@ class Watch:
             orders.update(dict.fromkeys(_orders_of(key, state)))
         for order_id in orders:
             if ("order", order_id) in self._told:
+                self._changed(self._told["order", order_id].state)
                 try:
                     verify.check_order(self._shop, order_id)
                 except verify.Breach as breach:
@@ -138,6 +151,10 @@ class Watch:
     def _weigh(self, key: Key, event: Event, state: Any, cause: str) -> None:
         """What units and money did, and what stock did about it: two countings that must agree."""
         match event:
+            case ShipmentUndeliverable():
+                self.lost.update(state.orders)
+            case EffectSucceeded():
+                self._done(state)
             case StockReceived():
                 self._received[key[1]] += event.quantity
             case StockReserved() | StockReleased() | StockSetAside() | StockIssued():

@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from heapq import heappop, heappush
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 from pendulum import DateTime, datetime
 
 from ... import verify
 from ...engine.adapters import Notice
-from ...engine.codec import from_json, to_json
 from ...engine.effects import Intent, Unknown, idempotency_key
 from ...engine.operating import Operator
 from ...engine.ports import ManualIds
@@ -30,7 +29,7 @@ from ...shipments.model import DELIVERED, Shipment
 from ...stock.messages import ReceiveStock
 from ...stock.model import Reservation
 from .actors import CAST, SKUS, Actor, Promise, ask, resolve, worker
-from .driving import Steps, job, work
+from .driving import Steps, work
 from .faults import CRASH_NAMES, Crashed, Faults
 from .providers import CARRIERS, CHARACTERS, Gateway, NoAnswer, Parcels, Provider
 from .store import Turns
@@ -44,10 +43,8 @@ ROUNDS_MAX = 400
 SECRET = b"simulated"
 
 
-class ShopFactory(Protocol):
-    """Puts the shop under test together; `OrderManagement` itself is one."""
-
-    def __call__(self, **parts: Any) -> OrderManagement: ...
+ShopFactory = Callable[..., OrderManagement]
+"""Puts the shop under test together from keyword arguments; `OrderManagement` itself is one."""
 
 
 class SimulationFailed(Exception):
@@ -143,7 +140,7 @@ class World:
         )
         self.worker = Worker(assembly=self.shop.assembly, lease=LEASE, deadline=timedelta(seconds=30))
         self.operator = Operator(self.worker)
-        self.watch = Watch(self.shop, self.breach, self.tell)
+        self.watch = Watch(self.shop, self.breach, self.tell, self._succeeded, self._check_not_early)
         if cast:
             for sku in SKUS:
                 self.finish(self.god, ask(self.god, ReceiveStock(sku=sku, quantity=self.choice((4, 20, 60)))))
@@ -269,6 +266,12 @@ class World:
         if isinstance(answer, Unknown) and answer.cause != NoAnswer.__name__:
             self.breach("bug", f"a simulated provider met {answer.cause}")
 
+    def _succeeded(self, intent: Intent) -> None:
+        """E6: nothing counts as done before its provider has done it and would say so."""
+        deed = self.provider(intent.port).deeds.get(intent.effect_id)
+        if intent.kind != "Track" and (deed is None or self.now < deed.ready):
+            self.breach("E6", f"{intent.effect_id} counts as done, but {intent.port[1]} has not told so")
+
     def saved(self, writes: Sequence[Write]) -> None:
         """What was acknowledged is there."""
         rows = self.turns.storage.read([write.row.key for write in writes])
@@ -295,7 +298,11 @@ class World:
 
     def _next(self) -> Actor:
         for actor in self.actors:
-            if actor.wakes is not None and actor.patience <= self.steps:
+            if actor.wakes is None:
+                continue
+            if actor.overdue == self.steps:
+                self.pass_time(min(LEASE + SKEW_MAX, max(actor.wakes - self.now, timedelta(0))))
+            if actor.patience <= self.steps:
                 self.pass_time(max(actor.wakes - self.now, timedelta(0)))
         while True:
             taken = self.turns.taken
@@ -343,7 +350,9 @@ class World:
             span = timedelta(seconds=self.choice((2, 20, 80, 80, 400, 1_500, 2_000, 8_000)))
             if span > LEASE and actor.at in ("call", "called"):
                 self.count("pause past the lease")
-            actor.wakes, actor.patience = self.now + span, self.steps + self.random.randint(2, 80)
+            actor.wakes = self.now + span
+            actor.overdue = self.steps + self.random.randint(2, 20)
+            actor.patience = actor.overdue + self.random.randint(2, 100)
             return True
         return False
 
@@ -366,7 +375,7 @@ class World:
             actor.doing, actor.at = None, ""
         except SimulationFailed:
             raise
-        except Exception as problem:  # noqa: BLE001 - whatever escapes an actor is a bug of ours
+        except Exception as problem:  # whatever escapes an actor is a bug of ours
             self.note(actor, repr(problem))
             raise SimulationFailed(
                 self.seed, self.steps, "bug", f"{actor.name}, who {actor.what}, met {problem!r}", self._read()
@@ -482,9 +491,9 @@ class World:
                 if intent.status != "succeeded":
                     self.breach("E6", f"{provider.name} executed {deed.effect_id}, which is {intent.status} here")
         for intent in self.watch.states("effect"):
-            if intent.status == "succeeded" and intent.kind != "Track":
-                if intent.effect_id not in self.provider(intent.port).deeds:
-                    self.breach("E6", f"{intent.effect_id} succeeded, but {intent.port[1]} never executed it")
+            done = intent.kind == "Track" or intent.effect_id in self.provider(intent.port).deeds
+            if intent.status == "succeeded" and not done:
+                self.breach("E6", f"{intent.effect_id} succeeded, but {intent.port[1]} never executed it")
         for payment in self.watch.states("payment"):
             self._check_book(payment)
         for order in self.watch.states("order"):
@@ -540,13 +549,21 @@ class World:
         left = order.count(*IN_THE_HOUSE)
         if not left and order.count(*GONE_OUT) and kept != order.due.minor:
             self.breach("M6", f"{id} has all its units out and keeps {kept}, due are {order.due}")
-        if not any(tender.sale for tender in order.terms.tenders):
-            most = sum(charge.minor for charge in order.charges) if order.count(*GONE_OUT) else 0
-            most += sum(-(-line.minor * line.count(*GONE_OUT) // line.quantity) for line in order.lines.values())
-            if kept > most:
-                self.breach("M6", f"{id} keeps {kept}, and what has left the house is worth {most} at most")
         if order.count("shipped") and all(self._arrived(shipment) for shipment in order.shipments):
             self.breach("Q2", f"every parcel of {id} has arrived, but {order.count('shipped')} units have not")
+
+    def _check_not_early(self, order: Order) -> None:
+        """M6: no money is collected before its goods have left the house."""
+        sold = order.terms.kind != "now" or any(tender.sale for tender in order.terms.tenders)
+        if sold or order.order_id in self.watch.lost:
+            return
+        out = order.count(*GONE_OUT)
+        most = sum(charge.minor for charge in order.charges) if out else 0
+        most += sum(-(-line.minor * line.count(*GONE_OUT) // line.quantity) for line in order.lines.values())
+        collected = order.money.paid + order.money.capture_pending
+        own = any(p is not None and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
+        if collected > most and not own:
+            self.breach("M6", f"{order.order_id} collects {collected}, and what left the house is worth {most} at most")
 
     def _arrived(self, shipment_id: str) -> bool:
         shipment = self.watch.state("shipment", shipment_id)
@@ -588,9 +605,10 @@ class World:
         """J7: what was acknowledged is there."""
         for command_id, promise in self.promises.items():
             command = promise.command
-            if isinstance(command, PlaceOrder) and promise.heard == "done":
-                if self.watch.state("order", str(command.order_id)) is None:
-                    self.breach("J7", f"{command_id} was acknowledged, but there is no order {command.order_id}")
+            if not isinstance(command, PlaceOrder) or promise.heard != "done":
+                continue
+            if self.watch.state("order", str(command.order_id)) is None:
+                self.breach("J7", f"{command_id} was acknowledged, but there is no order {command.order_id}")
 
     def outcome(self) -> Outcome:
         """What it came to."""
