@@ -25,7 +25,7 @@ ENDED = frozenset({"cancelled", "rejected", "expired", "closed"})
 
 
 WAIT_MAX = timedelta(days=1)
-"""How long an unknown effect may lie: far longer than any back-off, late window or turn of a provider that will tell."""
+"""How long an unknown effect may lie: far longer than any back-off, late window, or turn of a provider to tell."""
 
 
 # One order.
