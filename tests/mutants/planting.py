@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -101,7 +101,7 @@ class Mutant:
 
 
 @contextmanager
-def planted(mutant: Mutant | None) -> Iterator[Mapping[str, Any]]:
+def planted(mutant: Mutant | None) -> Generator[Mapping[str, Any], None, None]:
     """The arguments for a run with the fault in place, or without any."""
     garden = Garden()
     try:
