@@ -14,6 +14,7 @@ from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
 from ..stock.messages import stock_key
 from ..stock.model import Reservation
+from .holds import refuse_held
 from .lifecycle import UNIT_ARROWS
 from .messages import (
     AdvanceOrder,
@@ -355,6 +356,8 @@ def cancel_units(command: CancelUnits, state: Order | None, seen: Seen, at: Date
 
 def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
+    if order.holds:
+        refuse_held(order, command.moves)
     vectors: dict[str, dict[str, int]] = {}
     steps: list[Moved] = []
     for move in command.moves:
@@ -519,22 +522,8 @@ def _standing(order: Order, event: UnitsMoved, vectors: Mapping[str, dict[str, i
     """The order with its units where these vectors say."""
     lines = dict(order.lines)
     for line_id, units in vectors.items():
-        lines[line_id] = _with_units(lines[line_id], units)
+        lines[line_id] = changed(lines[line_id], units=units)
     return _changed(order, event, lines=lines)
-
-
-def _with_units(line: OrderLine, units: dict[str, int]) -> OrderLine:
-    # Spelled out because attrs.evolve costs twice as much, and this runs for every line of every move.
-    return OrderLine(
-        line_id=line.line_id,
-        sku=line.sku,
-        kind=line.kind,
-        quantity=line.quantity,
-        unit_price=line.unit_price,
-        minor=line.minor,
-        location=line.location,
-        units=units,
-    )
 
 
 def evolve_noted(state: Order | None, event: PaymentNoted) -> Order:
@@ -558,6 +547,10 @@ def evolve_shipment(state: Order | None, event: ShipmentNoted) -> Order:
     return _changed(order, event, shipments=(*order.shipments, event.shipment_id))
 
 
+def evolve_confirmed(state: Order | None, event: OrderConfirmed) -> Order:
+    return _changed(as_type(state, Order), event, accepted=True)
+
+
 def evolve_header(state: Order | None, event: Event) -> Order:
     return _changed(as_type(state, Order), event)
 
@@ -568,7 +561,7 @@ def _changed(order: Order, event: Event, **changes: Any) -> Order:
 
 EVOLVE: Mapping[type[Event], Evolve] = {
     OrderPlaced: evolve_placed,
-    OrderConfirmed: evolve_header,
+    OrderConfirmed: evolve_confirmed,
     OrderCancelled: evolve_header,
     OrderRejected: evolve_header,
     OrderExpired: evolve_header,
