@@ -16,6 +16,7 @@ from pendulum import DateTime
 
 import ordermgmt
 from ordermgmt import (
+    AddNote,
     Address,
     AdvanceOrder,
     AskLabel,
@@ -33,6 +34,7 @@ from ordermgmt import (
     GatewayCapabilities,
     GrantCredit,
     HandOverShipment,
+    HoldOrder,
     Intent,
     InvalidInput,
     Item,
@@ -75,6 +77,7 @@ from ordermgmt import (
     RecordUndeliverable,
     RecordVoid,
     RejectOrder,
+    ReleaseHold,
     RequestRefund,
     ResolveDiscrepancy,
     RetryEffect,
@@ -155,6 +158,8 @@ def furnished() -> OrderManagement:
     paid_for(shop, "plain")
     place(shop, "new")
     place(shop, "free", pay=OnAccount())
+    place(shop, "waits", pay=OnAccount())
+    shop.handle(HoldOrder(order_id="waits", reason="address"))
     return shop
 
 
@@ -211,6 +216,7 @@ def fact(**more: Any) -> dict[str, Any]:
 
 
 EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
+    AddNote: {"order_id": "paid", "text": "called twice", "line_id": "1"},
     AdvanceOrder: {"order_id": "hand", "step": "check", "note": "looks good"},
     AskLabel: {"shipment_id": "boxed:s1"},
     CancelEffect: {"effect_id": "payment.new:1.000001", "reason": "no"},
@@ -223,6 +229,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     ExpireOrder: {"order_id": "new"},
     GrantCredit: {"order_id": "paid", "amount": eur("1.00"), "reason": "late"},
     HandOverShipment: {"shipment_id": "plain:s1", "occurred_at": None},
+    HoldOrder: {"order_id": "paid", "reason": "address", "note": "no such street"},
     MoveUnits: {"order_id": "hand", "moves": [Move("1", "pick", 1)], "reason": "", "partly": True},
     PackShipment: {"shipment_id": "paid:s1"},
     PickShipment: {"shipment_id": "paid:s1"},
@@ -269,6 +276,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     RecordUndeliverable: {"shipment_id": "road:s1", "occurred_at": None, "note": "lost"},
     RecordVoid: fact(),
     RejectOrder: {"order_id": "new", "reason": "no"},
+    ReleaseHold: {"order_id": "waits", "reason": "address", "note": "found it"},
     RequestRefund: {
         "refund_id": "r9",
         "order_id": "back",
@@ -539,6 +547,11 @@ REFUSED = [
     CancelOrder(order_id="nobody"),
     CancelOrder(order_id="done"),
     CancelOrder(order_id="held"),
+    AddNote(order_id="paid", text="x", line_id="9"),
+    HoldOrder(order_id="waits", reason="address"),
+    HoldOrder(order_id="held", reason="address"),
+    HandOverShipment(shipment_id="waits:s1"),
+    ReleaseHold(order_id="waits", reason="credit"),
     ConfirmOrder(order_id="paid"),
     RejectOrder(order_id="paid"),
     CloseOrder(order_id="paid"),

@@ -44,6 +44,7 @@ from .management import DEFAULT_CAPABILITIES, AsyncOrderManagement, OrderManagem
 from .money import CurrencyMismatch, InvalidAmount, InvalidQuantity, Money, UnitPrice, UnknownCurrency
 from .operations import AsyncEffects, Effects
 from .orders import orders
+from .orders.holds import AddNote, HoldOrder, OnHold, OrderEnded, ReleaseHold, TooMany
 from .orders.messages import (
     AdvanceOrder,
     CancelOrder,
@@ -62,7 +63,7 @@ from .orders.messages import (
     RejectOrder,
     Tender,
 )
-from .orders.model import Address, Order, OrderLine
+from .orders.model import Address, Hold, Note, Order, OrderLine
 from .orders.port import AnyItem, Item, Items, ListedItems
 from .orders.rules import AlreadyShipped, NotComplete, NotEnoughUnits, OverDue, PaymentMismatch, UnknownSku
 from .payments import payments
@@ -121,6 +122,7 @@ from .stock.model import Reservation, Shortage, Stock
 from .stock.rules import NotThatMany, OutOfStock, TooMuchStock
 
 __all__ = [
+    "AddNote",
     "Address",
     "AdvanceOrder",
     "AlreadyExists",
@@ -164,6 +166,8 @@ __all__ = [
     "GrantCredit",
     "HandOverShipment",
     "Hearing",
+    "Hold",
+    "HoldOrder",
     "Ids",
     "Intent",
     "InvalidAmount",
@@ -198,12 +202,15 @@ __all__ = [
     "NotReconciled",
     "NotThatMany",
     "NotThere",
+    "Note",
     "NothingOpen",
     "NothingOwed",
     "Notice",
     "OnAccount",
+    "OnHold",
     "Opaque",
     "Order",
+    "OrderEnded",
     "OrderLine",
     "OrderManagement",
     "OrderManagementError",
@@ -251,6 +258,7 @@ __all__ = [
     "Refund",
     "Refused",
     "RejectOrder",
+    "ReleaseHold",
     "Reminder",
     "Report",
     "RequestRefund",
@@ -272,6 +280,7 @@ __all__ = [
     "SystemClock",
     "SystemIds",
     "Tender",
+    "TooMany",
     "TooManyFollowUps",
     "TooMuchStock",
     "Track",

@@ -11,6 +11,7 @@ from pendulum import DateTime
 from ..engine.messages import Event
 from ..management import OrderManagement, Recorded
 from ..money import Money
+from ..orders import holds
 from ..orders import messages as orders
 from ..orders.model import Order
 from ..payments import messages as payments
@@ -34,6 +35,8 @@ class Whole:
     payments: Mapping[str, Payment]
     shipments: Mapping[str, Shipment]
     refunds: Mapping[str, Refund]
+    notes: Mapping[str, str]
+    """What was written down, by its reference, as far as it was not erased."""
 
     @classmethod
     def of(cls, shop: OrderManagement, order_id: str) -> Whole:
@@ -45,6 +48,7 @@ class Whole:
             payments={id: shop.get(Payment, id) for id in order.payments},
             shipments={id: shop.get(Shipment, id) for id in order.shipments},
             refunds={id: shop.get(Refund, id) for id in (refunds.refund_id(order_id, n) for n in numbers)},
+            notes={note.text.ref: text for note in order.notes if (text := shop.reveal(note.text, str)) is not None},
         )
 
     def money(self, minor: int) -> Money:
@@ -226,6 +230,19 @@ def _reason(text: str) -> Tell:
     return lambda one, event, whole: text + _because(event.reason)
 
 
+def _held(one: Recorded, event: holds.OrderHeld, whole: Whole) -> str:
+    return f"On hold: {event.reason}{_because(event.note)}"
+
+
+def _released(one: Recorded, event: holds.HoldReleased, whole: Whole) -> str:
+    return f"No longer on hold: {event.reason}{_because(event.note)}"
+
+
+def _note(one: Recorded, event: holds.NoteAdded, whole: Whole) -> str:
+    about = f" about line {event.line_id}" if event.line_id else ""
+    return f"Note{about}: {whole.notes.get(event.text.ref, 'erased')}"
+
+
 HEARD, DECIDED, FOLLOWED, ASKED = 0, 1, 2, 3
 """Cause before consequence, inside one commit."""
 
@@ -246,6 +263,9 @@ WORDS: Mapping[type[Event], tuple[int, str, Tell]] = {
         "bold",
         lambda one, event, whole: f"Credit of {whole.money(event.minor)} granted{_because(event.reason)}",
     ),
+    holds.OrderHeld: (DECIDED, "bold", _held),
+    holds.HoldReleased: (DECIDED, "bold", _released),
+    holds.NoteAdded: (DECIDED, "", _note),
     orders.UnitsMoved: (FOLLOWED, "", _moved),
     payments.PaymentRequested: (ASKED, "dim", _requested),
     payments.CaptureAsked: (ASKED, "dim", _asking("capture {}")),
@@ -338,6 +358,8 @@ def print_standing(paper: Paper, whole: Whole) -> None:
     paper.line(f"  {paper.ink('=', 'dim')} {paper.ink(' · '.join(standing).replace('_', ' '), 'bold')}")
     owed = f"due {order.due}, paid {order.paid}"
     paper.line(f"    {owed}")
+    for hold in order.holds.values():
+        paper.line(f"    on hold: {hold.reason}{_because(hold.note)}")
     for id, shipment in whole.shipments.items():
         number = shipment.label.tracking_number if shipment.label is not None else ""
         by = f"{shipment.carrier} {number}" if number else ""

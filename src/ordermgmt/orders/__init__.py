@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from ..engine.capability import Capability, Rule
+from . import holds
 from .flow import REACTIONS
 from .lifecycle import ORDER, UNIT_ARROWS
 from .messages import (
@@ -77,8 +78,9 @@ orders = Capability(
         GrantCredit: Rule(grant_credit, _by_id, reads=rows_of_order),
         NotePayment: Rule(note_payment, _by_id),
         NoteShipment: Rule(note_shipment, _by_id),
+        **holds.RULES,
     },
-    evolve=EVOLVE,
+    evolve={**EVOLVE, **holds.EVOLVE},
     reactions=REACTIONS,
     indexes={
         "status": lambda order: order.status,
@@ -87,12 +89,13 @@ orders = Capability(
         "return_status": lambda order: order.return_status,
         "complete": lambda order: "yes" if order.complete else "no",
         "exception": lambda order: "yes" if order.exception else None,
+        "on_hold": lambda order: "yes" if order.holds else None,
         "channel": lambda order: order.channel,
         "customer": lambda order: order.customer or None,
         "reference": lambda order: order.reference or None,
     },
     index_all=indexed,
-    refusals=(UnknownSku, PaymentMismatch, AlreadyShipped, NotEnoughUnits, NotComplete, OverDue),
+    refusals=(UnknownSku, PaymentMismatch, AlreadyShipped, NotEnoughUnits, NotComplete, OverDue, *holds.REFUSALS),
 )
 
 __all__ = ["UNIT_ARROWS", "orders"]

@@ -28,6 +28,7 @@ from ..payments.messages import (
 from ..payments.model import Payment
 from ..stock.messages import CommitReservation, ReduceReservation, ReservationCommitted
 from ..stock.model import Claim, Reservation
+from .holds import CheckHolds, HoldReleased, may_perform
 from .messages import (
     ExpireOrder,
     MoneyAsked,
@@ -88,7 +89,9 @@ def units_follow_the_claims(event: ReservationCommitted, reservation: Reservatio
     yield MoveUnits(order_id=event.order_id, moves=moves)
 
 
-def perform_what_needs_no_goods(event: OrderConfirmed, order: Order) -> Replies:
+def perform_what_needs_no_goods(event: Event, order: Order) -> Replies:
+    if not may_perform(order):
+        return  # with the last release of what makes it wait
     moves = tuple(
         Move(line.line_id, "perform", line.count("open"))
         for line in order.lines.values()
@@ -136,6 +139,10 @@ def money_follows_the_units(event: MoneyAsked, order: Order) -> Replies:
                 pass  # refunds are a capability of their own
 
 
+def nothing_is_captured_while_it_waits(event: CaptureAsked, payment: Payment) -> Replies:
+    yield CheckHolds(order_id=payment.order_id)
+
+
 def the_order_knows_its_payments(event: Event, payment: Payment) -> Replies:
     tally = Tally(amounts=payment.amounts, declined=payment.declined, elsewhere=not payment.gateway)
     yield NotePayment(order_id=payment.order_id, payment_id=payment.payment_id, tally=tally)
@@ -178,8 +185,10 @@ REACTIONS = story(
     on(OrderPlaced, set_the_goods_aside, ask_for_the_money, wait_only_so_long),
     on(ReservationCommitted, units_follow_the_claims),
     on(OrderConfirmed, perform_what_needs_no_goods, no_need_to_expire),
+    on(HoldReleased, perform_what_needs_no_goods),
     on(UnitsMoved, claims_follow_the_units),
     on(MoneyAsked, money_follows_the_units),
+    on(CaptureAsked, nothing_is_captured_while_it_waits),
     *(on(event, the_order_knows_its_payments) for event in PAYMENT_EVENTS),
     on(OrderCancelled, let_go_of_everything, no_need_to_expire),
     on(OrderRejected, let_go_of_everything, no_need_to_expire),

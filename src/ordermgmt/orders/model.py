@@ -106,6 +106,27 @@ class Tally:
 
 
 @frozen(kw_only=True)
+class Hold:
+    """A reason for which the order waits."""
+
+    reason: str
+    note: str
+    by: str
+    at: DateTime
+
+
+@frozen(kw_only=True)
+class Note:
+    """What somebody wrote down about the order; reveal the text with ``shop.reveal(note.text, str)``."""
+
+    text: Personal[str]
+    line_id: str
+    """The line it is about, or empty."""
+    by: str
+    at: DateTime
+
+
+@frozen(kw_only=True)
 class Order:
     """The promise to a customer.  Its status holds header decisions only; the rest is derived."""
 
@@ -135,6 +156,16 @@ class Order:
     """What was granted on top of the frozen amounts: goodwill, in minor units."""
     refunds: int = 0
     """How many refunds were asked for; numbers their ids."""
+    accepted: bool = False
+    """True once it was confirmed, wherever it stands now."""
+    holds: dict[str, Hold] = field(factory=dict[str, Hold])
+    """By reason: why it waits.  While there are any nothing is picked, handed over, performed or captured anew."""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """Under which name personal data is kept: the customer's, or for a guest the order's own."""
+        return self.customer or f"order:{self.order_id}"
 
     # Money.
 
@@ -324,7 +355,7 @@ def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ..
     # Nobody can have given back more than was taken: where it looks so, a capture was not heard of yet.  To take more
     # for that reason would take it from a customer who owes nothing.
     kept = sum(max(tally.amounts.paid, 0) for tally in order.payments.values())
-    wanted = reckoned.earned - (kept - money.refund_pending + money.capture_pending)
+    wanted = reckoned.earned - (kept - money.refund_pending + money.capture_pending) if not order.holds else 0
     captures: dict[str, int] = {}
     for payment_id, tally in order.payments.items():
         if wanted > 0 and "capture" not in tally.declined and (n := min(wanted, tally.amounts.capturable)) > 0:
@@ -414,6 +445,7 @@ def indexed(order: Order) -> dict[str, str | None]:
         "return_status": return_status(totals),
         "complete": "yes" if is_complete(order, reckoned) else "no",
         "exception": "yes" if "undeliverable" in totals else None,
+        "on_hold": "yes" if order.holds else None,
         "channel": order.channel,
         "customer": order.customer or None,
         "reference": order.reference or None,

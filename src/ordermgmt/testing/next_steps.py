@@ -15,6 +15,7 @@ from ..engine.effects import Intent, Succeeded
 from ..engine.messages import Command, News
 from ..management import OrderManagement
 from ..money import Money
+from ..orders.holds import AddNote, HoldOrder, ReleaseHold
 from ..orders.messages import (
     AdvanceOrder,
     CancelOrder,
@@ -80,6 +81,12 @@ def _header(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
     for step in drawn:
         if step in own:
             yield AdvanceOrder(order_id=order.order_id, step=step)
+    for reason in ("address", "credit limit"):
+        if reason in order.holds:
+            yield ReleaseHold(order_id=order.order_id, reason=reason)
+        elif drawn and len(order.notes) % 2:
+            yield HoldOrder(order_id=order.order_id, reason=reason)
+    yield AddNote(order_id=order.order_id, text="looked at it")
 
 
 def _units(order: Order) -> Iterator[Command[Any]]:

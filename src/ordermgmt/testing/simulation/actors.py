@@ -17,6 +17,7 @@ from ...engine.effects import Declined, Intent, Succeeded
 from ...engine.messages import Command
 from ...errors import CommandIdReused, Refused, StorageFailed
 from ...money import Money, UnitPrice
+from ...orders.holds import AddNote, HoldOrder, ReleaseHold
 from ...orders.messages import (
     CancelOrder,
     CancelUnits,
@@ -229,10 +230,21 @@ def _change_of_mind(actor: Actor) -> Steps:
         wish = RequestRefund(
             refund_id=f"{id}:x{world.actions}", order_id=id, payment_id=payment_id, amount=amount, reason="by hand"
         )
+    elif chance < 0.92 or order.holds:
+        wish = _hold(world, order)
     else:
         wish = ConfirmOrder(order_id=id)
     world.actions += 1
     yield from ask(actor, wish, f"wish-{world.actions}" if world.random.random() < 0.4 else None)
+
+
+def _hold(world: World, order: Order) -> Command[Any]:
+    """Somebody has doubts about the order, notes them, or lets it go on: what waits is released most often."""
+    if order.holds and world.random.random() < 0.7:
+        return ReleaseHold(order_id=order.order_id, reason=world.choice(list(order.holds)))
+    if world.random.random() < 0.2:
+        return AddNote(order_id=order.order_id, text="looked at it")
+    return HoldOrder(order_id=order.order_id, reason=world.choice(("address", "credit limit")))
 
 
 # The warehouse.
