@@ -62,7 +62,7 @@ def test_the_laws_hold_in_a_shop_under_random_use(machine: type[OrderMachine]) -
 
 def test_a_shop_that_forgets_to_release_goods_is_found_by_a_short_story() -> None:
     with pytest.raises(Breach) as found:
-        run_state_machine_as_test(ForgetfulShop, settings=settings(QUICK, stateful_step_count=8))
+        run_state_machine_as_test(ForgetfulShop, settings=settings(QUICK, stateful_step_count=8, max_examples=200))
     assert found.value.law in ("S3", "Q2")
     story = "\n".join(getattr(found.value, "__notes__", []))
     told = (line.strip() for line in story.splitlines())

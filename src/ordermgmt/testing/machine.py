@@ -26,6 +26,7 @@ from ..engine.ports import ManualClock, ManualIds
 from ..errors import InvalidInput, Refused
 from ..management import OrderManagement
 from ..money import Money
+from ..orders.holds import HoldOrder, ReleaseHold
 from ..orders.messages import CancelOrder, CancelUnits, ConfirmOrder, GrantCredit, Move, MoveUnits
 from ..orders.model import Order
 from ..shipments.messages import CancelShipment, HandOverShipment, PackShipment
@@ -118,6 +119,12 @@ class OrderMachine(RuleBasedStateMachine):
         """The customer wants one less."""
         lines = list(self.shop.get(Order, order_id).lines)
         self.tell(CancelUnits(order_id=order_id, units={lines[place % len(lines)]: 1}))
+
+    @rule(order_id=placed, release=st.booleans())
+    def make_it_wait(self, order_id: str, release: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        """Somebody has doubts, or has none any more."""
+        doubt = ReleaseHold if release else HoldOrder
+        self.tell(doubt(order_id=order_id, reason="doubts"))
 
     @rule(order_id=placed, minor=st.integers(1, 500))
     def grant_a_credit(self, order_id: str, minor: int) -> None:
