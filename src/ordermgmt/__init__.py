@@ -1,5 +1,6 @@
 """The whole life of an order, inside your application."""
 
+from .batching import AsyncBatcher, Batcher
 from .engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere, WebhookRejected
 from .engine.assembly import NamedPolicy
 from .engine.capability import Capability, Hearing, Reaction, Rule, Seen, changed, on, require, story
@@ -20,6 +21,7 @@ from .engine.inbox import Message
 from .engine.laters import Reminder
 from .engine.lifecycle import Arrow, InvalidLifecycle, Lifecycle
 from .engine.messages import Command, Disagreement, Effect, Event, Later, News, Personal
+from .engine.observing import CommandHandled, Committed, Conflicted, EffectAttempted, Observed, Observer
 from .engine.operating import Reconciliation
 from .engine.ports import Clock, Ids, ManualClock, ManualIds, SystemClock, SystemIds
 from .engine.recovery import NotReconciled, Sending
@@ -35,6 +37,7 @@ from .errors import (
     NotAllowed,
     NotFound,
     OrderManagementError,
+    OutcomeUnknown,
     Refused,
     StorageBusy,
     StorageFailed,
@@ -131,9 +134,11 @@ __all__ = [
     "AnyItem",
     "Arrow",
     "AskLabel",
+    "AsyncBatcher",
     "AsyncEffects",
     "AsyncOrderManagement",
     "Authorise",
+    "Batcher",
     "BuyLabel",
     "CancelEffect",
     "CancelOrder",
@@ -148,9 +153,12 @@ __all__ = [
     "Clock",
     "CloseOrder",
     "Command",
+    "CommandHandled",
     "CommandIdReused",
+    "Committed",
     "ConfirmOrder",
     "Conflict",
+    "Conflicted",
     "Content",
     "CurrencyMismatch",
     "DEFAULT_CAPABILITIES",
@@ -158,6 +166,7 @@ __all__ = [
     "Disagreement",
     "Discrepancy",
     "Effect",
+    "EffectAttempted",
     "Effects",
     "Event",
     "ExpireOrder",
@@ -206,6 +215,8 @@ __all__ = [
     "NothingOpen",
     "NothingOwed",
     "Notice",
+    "Observed",
+    "Observer",
     "OnAccount",
     "OnHold",
     "Opaque",
@@ -216,6 +227,7 @@ __all__ = [
     "OrderManagementError",
     "OutOfStock",
     "Outcome",
+    "OutcomeUnknown",
     "OverAuthorised",
     "OverCaptured",
     "OverDue",

@@ -12,6 +12,7 @@
     ├── Conflict                    somebody else was faster, again and again; try later
     ├── StorageFailed               the store could not do it; says why
     │   └── StorageBusy             the store was locked for longer than we wait
+    ├── OutcomeUnknown              nobody can say whether it was saved; repeat it under its command id
     ├── TooManyFollowUps            reactions did not come to rest; a bug in a flow
     ├── Misconfigured               the shop was put together wrongly
     └── MissingExtra (ImportError)  an optional dependency is not installed
@@ -21,12 +22,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 from attrs import define
 
 
 class OrderManagementError(Exception):
     """The root of every error this library raises on purpose."""
+
+    retryable: ClassVar[bool] = False
+    """True where the same call may succeed if it is simply made again: in a new transaction, where the host owns it."""
 
 
 class InvalidInput(OrderManagementError, ValueError):
@@ -117,6 +123,7 @@ class CommandIdReused(OrderManagementError):
 class Conflict(OrderManagementError):
     """Somebody else changed these rows first. Inside the library it means: decide again."""
 
+    retryable = True
     keys: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
@@ -130,6 +137,16 @@ class StorageFailed(OrderManagementError):
 
 class StorageBusy(StorageFailed):
     """The store was locked by others for longer than we were told to wait; try again."""
+
+    retryable = True
+
+
+class OutcomeUnknown(OrderManagementError):
+    """The commit was interrupted, and nobody can say whether it was saved; the message says why.
+
+    Repeat the call under the same command id: it is answered with what became of it, or done now.  Where it had none,
+    look first.
+    """
 
 
 class TooManyFollowUps(OrderManagementError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any, Self, TypeVar, overload
@@ -22,13 +22,15 @@ from .engine.adapters import Notice, WebhookRejected
 from .engine.assembly import Assembly, NamedPolicy
 from .engine.capability import Capability, Reaction
 from .engine.codec import Opaque, from_json
+from .engine.effects import ClaimEffect
 from .engine.inbox import Message
 from .engine.instants import from_text
 from .engine.messages import Command, Event, Personal, check_id, check_text, is_listed, shorten
+from .engine.observing import NOBODY, Observer, Watch
 from .engine.operating import Operator
 from .engine.ports import Clock, Ids, SystemClock, SystemIds
 from .engine.requests import Job, Result
-from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage
+from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage, joins
 from .engine.working import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, Worker, WorkRequest
 from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import AsyncEffects, Effects
@@ -49,6 +51,7 @@ DEFAULT_CAPABILITIES: tuple[Capability[Any], ...] = (shipments, orders, payments
 needs its orders, what is asked of an order needs its payments and claims."""
 
 BATCH_MAX = 5_000
+BATCH = 500
 PAGE_MAX = 1_000
 DEADLINE = timedelta(seconds=30)
 LEASE = timedelta(seconds=60)
@@ -116,6 +119,7 @@ class _Settings:
     chance: random.Random = field(factory=random.Random)
     deadline: timedelta = DEADLINE
     lease: timedelta = LEASE
+    watch: Watch = NOBODY
 
     def job(self, command: Command[Any], by: str | None, command_id: str | None) -> Job:
         """The command as the engine takes it: ids given, and ports asked that must be asked before."""
@@ -260,6 +264,27 @@ def _check_limit(limit: object) -> None:
         raise InvalidInput(f"limit must be 1 to {PAGE_MAX} (got {shorten(limit)})")
 
 
+def _batch(batch: object) -> int:
+    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= BATCH_MAX:
+        raise InvalidInput(f"batch must be 1 to {BATCH_MAX} (got {shorten(batch)})")
+    return batch
+
+
+def _alone(storage: Storage | AsyncStorage) -> None:
+    """Due work asks providers, and must know first that what it asks for is saved."""
+    if joins(storage):
+        raise Misconfigured(
+            "this shop joins the host's transaction, and nothing is sent before that is committed; do due work after "
+            "the commit, with a shop on the library's own connection"
+        )
+
+
+def _unclaimed(commands: Sequence[Command[Any]], storage: Storage | AsyncStorage) -> None:
+    """Whoever claims an effect is about to send it."""
+    if any(isinstance(command, ClaimEffect) for command in commands):
+        _alone(storage)
+
+
 def _ref(personal: object) -> str:
     if not isinstance(personal, Personal):
         raise InvalidInput(f"reveal takes what stands in an entity, such as order.ship_to (got {shorten(personal)})")
@@ -283,10 +308,14 @@ def _settings(
     installation: str,
     deadline: timedelta,
     lease: timedelta,
+    observers: Sequence[Observer],
 ) -> _Settings:
     for family in (gateways, carriers, ports):
         for name in family or {}:
             check_text(name, "the name of an adapter")
+    for observer in observers:
+        if not callable(observer):
+            raise Misconfigured(f"an observer is a function that takes what is observed (got {shorten(observer)})")
     if lease <= deadline:
         raise Misconfigured("the lease must be longer than the deadline: a call must end before it counts as lost")
     assembly = Assembly(
@@ -306,6 +335,7 @@ def _settings(
         chance=chance or random.Random(),
         deadline=deadline,
         lease=lease,
+        watch=Watch(tuple(observers)),
     )
 
 
@@ -330,6 +360,8 @@ class OrderManagement:
             of the database sends nothing.
         deadline: How long one call of an adapter may take.
         lease: After what time a call that was not heard of counts as unknown; longer than the deadline.
+        observers: Functions that are told what was handled, committed and sent, and how long it took: for metrics,
+            or `ordermgmt.telemetry.Spans()` for OpenTelemetry.
     """
 
     def __init__(
@@ -351,6 +383,7 @@ class OrderManagement:
         installation: str = "",
         deadline: timedelta = DEADLINE,
         lease: timedelta = LEASE,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._settings = _settings(
             capabilities=capabilities,
@@ -368,6 +401,7 @@ class OrderManagement:
             installation=installation,
             deadline=deadline,
             lease=lease,
+            observers=observers,
         )
         if getattr(storage, "awaits", False):
             raise Misconfigured(f"{type(storage).__name__} is awaited; use it with AsyncOrderManagement")
@@ -399,6 +433,14 @@ class OrderManagement:
         state: State = self._handle([job])[0].unwrap()
         return state
 
+    def prepared(self, command: Command[Any], *, by: str | None = None, command_id: str | None = None) -> Job:
+        """The command checked, its ids given and its items looked up: what `decide` takes.  Raises `InvalidInput`."""
+        return self._settings.job(command, by, command_id)
+
+    def decide(self, jobs: Sequence[Job]) -> Sequence[Result]:
+        """Decide prepared commands of several callers in one commit; `Batcher` is built on it."""
+        return self._handle(jobs)
+
     def handle_many(
         self, commands: Iterable[Command[Any] | tuple[Command[Any], str]], *, by: str | None = None
     ) -> list[Any]:
@@ -409,11 +451,28 @@ class OrderManagement:
         results = self._handle(self._settings.jobs(commands, by))
         return [result.state if result.error is None else result.error for result in results]
 
+    def handle_all(
+        self,
+        commands: Iterable[Command[Any] | tuple[Command[Any], str]],
+        *,
+        by: str | None = None,
+        batch: int = BATCH,
+    ) -> Iterator[Any]:
+        """Decide any number of commands in order, `batch` of them in a commit; yields for each its entity or error.
+
+        Commands are taken as they are needed and answers given as they are durable, so that it needs the memory of
+        one batch, however many there are.  It stops where the caller stops asking; what was yielded is saved.
+        """
+        rest = iter(commands)
+        size = _batch(batch)
+        while some := list(islice(rest, size)):
+            yield from self.handle_many(some, by=by)
+
     def _handle(self, jobs: Sequence[Job]) -> Sequence[Result]:
         if not jobs:
             return ()
         settings = self._settings
-        return drivers.handle(settings.assembly, self._storage, settings.clock, settings.chance, jobs)
+        return drivers.handle(settings.assembly, self._storage, settings.clock, settings.chance, jobs, settings.watch)
 
     def preview(self, command: Command[Any], *, by: str | None = None) -> Preview:
         """What the command would do, without saving anything or taking any lock.  Raises what `handle` would."""
@@ -467,6 +526,7 @@ class OrderManagement:
 
     def settle(self, order_id: str) -> Order:
         """Do what is due for this order now: effects and later commands.  Answers the order as it stands then."""
+        _alone(self._storage)
         check_id(order_id, "order_id")
         self.get(Order, order_id)
         self._run(self._operator.worker.due_work(order_id))
@@ -474,6 +534,7 @@ class OrderManagement:
 
     def run_due(self) -> Report:
         """Do everything that is due now, for all orders, until nothing is.  Any number of workers may."""
+        _alone(self._storage)
         report: Report = self._run(self._operator.worker.due_work())
         return report
 
@@ -507,15 +568,17 @@ class OrderManagement:
             case Look(query=query):
                 return self._storage.find(query)
             case Handle(commands=commands):
+                _unclaimed(commands, self._storage)
                 return self._handle(self._settings.work_jobs(commands))
             case Read(keys=keys):
                 return self._storage.read(keys)
             case Reveal(refs=refs):
                 return self._storage.personal(refs)
             case Listen(adapter=adapter, since=since, until=until, cursor=cursor):
+                _alone(self._storage)
                 return adapter.list(since, until, cursor)
             case Calls(calls=calls):
-                return [drivers.call(call, self._settings.clock) for call in calls]
+                return [drivers.call(call, self._settings.clock, self._settings.watch) for call in calls]
             case Time():
                 return self._settings.clock.now()
             case Chance():
@@ -557,6 +620,7 @@ class AsyncOrderManagement:
         installation: str = "",
         deadline: timedelta = DEADLINE,
         lease: timedelta = LEASE,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._settings = _settings(
             capabilities=capabilities,
@@ -574,6 +638,7 @@ class AsyncOrderManagement:
             installation=installation,
             deadline=deadline,
             lease=lease,
+            observers=observers,
         )
         self._storage = storage
         self._operator = self._settings.operator
@@ -609,6 +674,14 @@ class AsyncOrderManagement:
         state: State = results[0].unwrap()
         return state
 
+    async def prepared(self, command: Command[Any], *, by: str | None = None, command_id: str | None = None) -> Job:
+        """See `OrderManagement.prepared`."""
+        return await self._job(command, by, command_id)
+
+    async def decide(self, jobs: Sequence[Job]) -> Sequence[Result]:
+        """See `OrderManagement.decide`; `AsyncBatcher` is built on it."""
+        return await self._handle(jobs)
+
     async def _job(self, command: Command[Any], by: str | None, command_id: str | None) -> Job:
         # The host's catalogue may ask a database, so it is not asked on the event loop.
         if not isinstance(self._settings.items, AnyItem):
@@ -622,15 +695,31 @@ class AsyncOrderManagement:
         results = await self._handle(await asyncio.to_thread(self._settings.jobs, commands, by))
         return [result.state if result.error is None else result.error for result in results]
 
+    async def handle_all(
+        self,
+        commands: Iterable[Command[Any] | tuple[Command[Any], str]],
+        *,
+        by: str | None = None,
+        batch: int = BATCH,
+    ) -> AsyncIterator[Any]:
+        """See `OrderManagement.handle_all`."""
+        rest = iter(commands)
+        size = _batch(batch)
+        while some := list(islice(rest, size)):
+            for answer in await self.handle_many(some, by=by):
+                yield answer
+
     async def _handle(self, jobs: Sequence[Job]) -> Sequence[Result]:
         if not jobs:
             return ()
         await self._open()
         settings = self._settings
         if isinstance(self._storage, AsyncStorage):
-            return await drivers.handle_async(settings.assembly, self._storage, settings.clock, settings.chance, jobs)
+            return await drivers.handle_async(
+                settings.assembly, self._storage, settings.clock, settings.chance, jobs, settings.watch
+            )
         return await asyncio.to_thread(
-            drivers.handle, settings.assembly, self._storage, settings.clock, settings.chance, jobs
+            drivers.handle, settings.assembly, self._storage, settings.clock, settings.chance, jobs, settings.watch
         )
 
     async def preview(self, command: Command[Any], *, by: str | None = None) -> Preview:
@@ -688,6 +777,7 @@ class AsyncOrderManagement:
 
     async def settle(self, order_id: str) -> Order:
         """See `OrderManagement.settle`."""
+        _alone(self._storage)
         check_id(order_id, "order_id")
         await self.get(Order, order_id)
         await self._run(self._operator.worker.due_work(order_id))
@@ -695,6 +785,7 @@ class AsyncOrderManagement:
 
     async def run_due(self) -> Report:
         """See `OrderManagement.run_due`."""
+        _alone(self._storage)
         report: Report = await self._run(self._operator.worker.due_work())
         return report
 
@@ -724,17 +815,22 @@ class AsyncOrderManagement:
             case Look(query=query):
                 return await self._store("find", query)
             case Handle(commands=commands):
+                _unclaimed(commands, self._storage)
                 return await self._handle(self._settings.work_jobs(commands))
             case Read(keys=keys):
                 return await self._store("read", keys)
             case Reveal(refs=refs):
                 return await self._store("personal", refs)
             case Listen(adapter=adapter, since=since, until=until, cursor=cursor):
+                _alone(self._storage)
                 listing = await asyncio.to_thread(adapter.list, since, until, cursor)
                 return await listing if inspect.isawaitable(listing) else listing
             case Calls(calls=calls):
                 # Lanes are independent, so their calls go out together.
-                return await asyncio.gather(*(drivers.call_async(call, self._settings.clock) for call in calls))
+                settings = self._settings
+                return await asyncio.gather(
+                    *(drivers.call_async(call, settings.clock, settings.watch) for call in calls)
+                )
             case Time():
                 return self._settings.clock.now()
             case Chance():

@@ -17,9 +17,10 @@ from ..errors import Conflict, OrderManagementError
 from .assembly import Assembly
 from .effects import RetryLater, Unknown
 from .handling import attempt
+from .observing import NOBODY, Committed, Conflicted, EffectAttempted, Watch
 from .ports import Clock
 from .requests import Again, Job, Load, Now, Result, Save
-from .transaction import AsyncStorage, AsyncTransaction, Key, Storage, Transaction, Write
+from .transaction import AsyncStorage, AsyncTransaction, Key, Storage, Transaction, Write, joins
 from .working import Call
 
 ATTEMPTS_MAX = 50
@@ -32,27 +33,44 @@ def _wait(attempts: int, chance: random.Random) -> float:
 
 
 def handle(
-    assembly: Assembly, storage: Storage, clock: Clock, chance: random.Random, jobs: Sequence[Job]
+    assembly: Assembly,
+    storage: Storage,
+    clock: Clock,
+    chance: random.Random,
+    jobs: Sequence[Job],
+    watch: Watch = NOBODY,
 ) -> Sequence[Result]:
     """Decide and save a batch, blocking."""
+    saved: list[Committed] | None = [] if watch.active else None
+    begun = time.perf_counter()
     known = frozenset[Key]()
     for tries in range(ATTEMPTS_MAX):
         try:
             with storage.transaction() as transaction:
-                outcome = _drive(attempt(assembly, jobs, known, ordered=not storage.exclusive), transaction, clock)
-        except Conflict:
-            if tries == ATTEMPTS_MAX - 1:
+                steps = attempt(assembly, jobs, known, ordered=not storage.exclusive)
+                outcome = _drive(steps, transaction, clock, len(jobs), saved)
+        except Conflict as conflict:
+            watch.tell(Conflicted(keys=conflict.keys, attempt=tries + 1))
+            # In the host's transaction the host decides again, for all that it did there was decided on the same rows.
+            if tries == ATTEMPTS_MAX - 1 or joins(storage):
                 raise
             time.sleep(_wait(tries, chance))
             continue
         if not isinstance(outcome, Again):
+            if saved is not None:
+                # Only now: nobody's row is locked while observers look.
+                watch.handled(assembly, jobs, outcome, saved, begun)
             return outcome
         known = outcome.keys
     raise Conflict(tuple(sorted(known)))
 
 
 def _drive(
-    steps: Generator[Any, Any, list[Result] | Again], transaction: Transaction, clock: Clock
+    steps: Generator[Any, Any, list[Result] | Again],
+    transaction: Transaction,
+    clock: Clock,
+    commands: int,
+    saved: list[Committed] | None,
 ) -> list[Result] | Again:
     try:
         answer: Any = None
@@ -63,7 +81,10 @@ def _drive(
                 case Now():
                     answer = clock.now()
                 case Save(writes=writes):
+                    begun = time.perf_counter()
                     transaction.commit(writes)
+                    if saved is not None:
+                        saved.append(_committed(commands, writes, begun))
                     answer = None
                 case other:  # pragma: no cover - the engine asks for nothing else
                     raise AssertionError(other)
@@ -72,30 +93,49 @@ def _drive(
         return result
 
 
+def _committed(commands: int, writes: Sequence[Write], begun: float) -> Committed:
+    events = sum(len(write.entries) for write in writes)
+    return Committed(commands=commands, rows=len(writes), events=events, seconds=time.perf_counter() - begun)
+
+
 async def handle_async(
-    assembly: Assembly, storage: AsyncStorage, clock: Clock, chance: random.Random, jobs: Sequence[Job]
+    assembly: Assembly,
+    storage: AsyncStorage,
+    clock: Clock,
+    chance: random.Random,
+    jobs: Sequence[Job],
+    watch: Watch = NOBODY,
 ) -> Sequence[Result]:
     """Decide and save a batch, awaiting the store."""
+    saved: list[Committed] | None = [] if watch.active else None
+    begun = time.perf_counter()
     known = frozenset[Key]()
     for tries in range(ATTEMPTS_MAX):
         try:
             async with storage.transaction() as transaction:
-                outcome = await _drive_async(
-                    attempt(assembly, jobs, known, ordered=not storage.exclusive), transaction, clock
-                )
-        except Conflict:
-            if tries == ATTEMPTS_MAX - 1:
+                steps = attempt(assembly, jobs, known, ordered=not storage.exclusive)
+                outcome = await _drive_async(steps, transaction, clock, len(jobs), saved)
+        except Conflict as conflict:
+            watch.tell(Conflicted(keys=conflict.keys, attempt=tries + 1))
+            if tries == ATTEMPTS_MAX - 1 or joins(storage):
                 raise
             await asyncio.sleep(_wait(tries, chance))
             continue
         if not isinstance(outcome, Again):
+            if saved is not None:
+                # Only now: nobody's row is locked while observers look.
+                watch.handled(assembly, jobs, outcome, saved, begun)
             return outcome
         known = outcome.keys
     raise Conflict(tuple(sorted(known)))
 
 
 async def _drive_async(
-    steps: Generator[Any, Any, list[Result] | Again], transaction: AsyncTransaction, clock: Clock
+    steps: Generator[Any, Any, list[Result] | Again],
+    transaction: AsyncTransaction,
+    clock: Clock,
+    commands: int,
+    saved: list[Committed] | None,
 ) -> list[Result] | Again:
     try:
         answer: Any = None
@@ -106,7 +146,10 @@ async def _drive_async(
                 case Now():
                     answer = clock.now()
                 case Save(writes=writes):
+                    begun = time.perf_counter()
                     await transaction.commit(writes)
+                    if saved is not None:
+                        saved.append(_committed(commands, writes, begun))
                     answer = None
                 case other:  # pragma: no cover - the engine asks for nothing else
                     raise AssertionError(other)
@@ -141,10 +184,17 @@ def rehearse(
             known = end.value.keys
 
 
-def call(one: Call, clock: Clock) -> Any:
+def call(one: Call, clock: Clock, watch: Watch = NOBODY) -> Any:
     """Ask an adapter, blocking.  Any exception means that nobody knows."""
     if _too_late(one, clock):
         return RetryLater()
+    begun = time.perf_counter()
+    answer = _call(one)
+    watch.tell(_attempted(one, answer, begun))
+    return answer
+
+
+def _call(one: Call) -> Any:
     try:
         ask = one.adapter.lookup if one.lookup else one.adapter.execute
         answer = ask(one.request, key=one.intent.key, deadline=one.deadline)
@@ -159,10 +209,17 @@ def call(one: Call, clock: Clock) -> Any:
     return answer
 
 
-async def call_async(one: Call, clock: Clock) -> Any:
+async def call_async(one: Call, clock: Clock, watch: Watch = NOBODY) -> Any:
     """Ask an adapter in a thread, and await its answer if it is one to await."""
     if _too_late(one, clock):
         return RetryLater()
+    begun = time.perf_counter()
+    answer = await _call_async(one)
+    watch.tell(_attempted(one, answer, begun))
+    return answer
+
+
+async def _call_async(one: Call) -> Any:
     try:
         ask = one.adapter.lookup if one.lookup else one.adapter.execute
         if inspect.iscoroutinefunction(ask):
@@ -171,6 +228,18 @@ async def call_async(one: Call, clock: Clock) -> Any:
         return await answer if inspect.isawaitable(answer) else answer
     except Exception as problem:  # noqa: BLE001 - whatever an adapter raises, nobody knows whether it was executed
         return Unknown(_cause(problem))
+
+
+def _attempted(one: Call, answer: Any, begun: float) -> EffectAttempted:
+    return EffectAttempted(
+        effect_id=one.intent.effect_id,
+        effect=one.intent.kind,
+        port=one.intent.port,
+        lookup=one.lookup,
+        outcome=type(answer).__name__,
+        attempt=one.intent.attempts,
+        seconds=time.perf_counter() - begun,
+    )
 
 
 def _too_late(one: Call, clock: Clock) -> bool:

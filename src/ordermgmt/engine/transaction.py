@@ -193,3 +193,12 @@ class AsyncStorage(Protocol):
     async def statuses(self, kind: str) -> Mapping[str, int]: ...
 
     async def close(self) -> None: ...
+
+
+def joins(storage: object) -> bool:
+    """Whether `transaction` is a savepoint in a transaction of the host's, who commits it.
+
+    Such a store says so by ``joins = True``.  Nothing is durable there when `commit` returns, a `Conflict` is for the
+    host, who begins again, and due work is refused.
+    """
+    return bool(getattr(storage, "joins", False))
