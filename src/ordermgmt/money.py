@@ -202,7 +202,7 @@ class Money:
         Raises `InvalidAmount` (a bool, a float, NaN, an exponent, minus zero, a space…), `UnknownCurrency` or
         `AmountTooLarge`.
         """
-        minor = _scaled(amount, exponent(currency), currency)
+        minor = scaled(amount, exponent(currency), currency)
         _check_amount(minor)
         _set_minor(self, minor)
         _set_currency(self, currency)
@@ -354,7 +354,7 @@ class UnitPrice:
         Raises `InvalidAmount`, `UnknownCurrency`, `AmountTooLarge`.
         """
         exponent(currency)
-        micros = _scaled(amount, _PRICE_DECIMALS, "a unit price")
+        micros = scaled(amount, _PRICE_DECIMALS, "a unit price")
         _check_price(micros)
         object.__setattr__(self, "micros", micros)
         object.__setattr__(self, "currency", currency)
@@ -419,8 +419,8 @@ class UnitPrice:
         return f"UnitPrice({self._trimmed()!r}, {self.currency!r})"
 
 
-def _scaled(amount: str | int | Decimal, decimals: int, whose: str) -> int:
-    """`amount` times 10**`decimals`, exactly, or `InvalidAmount`. Its message names `whose` decimals these are."""
+def scaled(amount: str | int | Decimal, decimals: int, whose: str) -> int:
+    """`amount` times 10**`decimals` (at most 6), exactly, or `InvalidAmount`. Its message names `whose` they are."""
     if isinstance(amount, str):
         return _read(amount, decimals, whose)
     if type(amount) is int:
