@@ -461,7 +461,7 @@ def confirmed_without_an_authorisation(garden: Garden) -> None:
             attrs.evolve(order, confirm="at_once") if order.confirm == "when_authorised" else order, seen, reckoned
         )
 
-    before = garden.patch(order_rules, "_confirmed", confirmed)
+    before = garden.patch(order_rules, "confirmed_by_policy", confirmed)
 
 
 @mutant("orders")

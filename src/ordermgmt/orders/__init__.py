@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from ..engine.capability import Capability, Rule
-from . import holds
+from . import amending, holds
 from .flow import REACTIONS
 from .lifecycle import ORDER, UNIT_ARROWS
 from .messages import (
@@ -79,8 +79,9 @@ orders = Capability(
         NotePayment: Rule(note_payment, _by_id),
         NoteShipment: Rule(note_shipment, _by_id),
         **holds.RULES,
+        **amending.RULES,
     },
-    evolve={**EVOLVE, **holds.EVOLVE},
+    evolve={**EVOLVE, **holds.EVOLVE, **amending.EVOLVE},
     reactions=REACTIONS,
     indexes={
         "status": lambda order: order.status,
@@ -95,7 +96,16 @@ orders = Capability(
         "reference": lambda order: order.reference or None,
     },
     index_all=indexed,
-    refusals=(UnknownSku, PaymentMismatch, AlreadyShipped, NotEnoughUnits, NotComplete, OverDue, *holds.REFUSALS),
+    refusals=(
+        UnknownSku,
+        PaymentMismatch,
+        AlreadyShipped,
+        NotEnoughUnits,
+        NotComplete,
+        OverDue,
+        *holds.REFUSALS,
+        *amending.REFUSALS,
+    ),
 )
 
 __all__ = ["UNIT_ARROWS", "orders"]

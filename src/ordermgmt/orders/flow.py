@@ -26,8 +26,9 @@ from ..payments.messages import (
     WithdrawPayment,
 )
 from ..payments.model import Payment
-from ..stock.messages import CommitReservation, ReduceReservation, ReservationCommitted
+from ..stock.messages import CommitReservation, ReduceReservation, ReplaceClaims, ReservationCommitted
 from ..stock.model import Claim, Reservation
+from .amending import OrderAmended
 from .holds import CheckHolds, HoldReleased, may_perform
 from .messages import (
     ExpireOrder,
@@ -43,7 +44,7 @@ from .messages import (
     UnitsCancelled,
     UnitsMoved,
 )
-from .model import IN_THE_HOUSE, Order, Tally, all_units
+from .model import IN_THE_HOUSE, Order, Tally, Terms, all_units
 from .rules import expiry_name, payment_id
 
 # Happy path.
@@ -58,22 +59,25 @@ def set_the_goods_aside(event: OrderPlaced, order: Order) -> Replies:
 
 
 def ask_for_the_money(event: OrderPlaced, order: Order) -> Replies:
-    terms = event.terms
-    for n, tender in enumerate(terms.tenders, 1):
+    return _asked_by(event.terms, order, first=1)
+
+
+def _asked_by(terms: Terms, order: Order, *, first: int) -> Replies:
+    for n, tender in enumerate(terms.tenders, first):
         yield RequestPayment(
-            payment_id=payment_id(event.order_id, n),
-            order_id=event.order_id,
+            payment_id=payment_id(order.order_id, n),
+            order_id=order.order_id,
             gateway=tender.gateway,
             token=tender.token,
-            amount=Money.of_minor(tender.minor, event.currency),
+            amount=Money.of_minor(tender.minor, order.currency),
             sale=tender.sale,
         )
     if terms.kind == "elsewhere":
         yield NotePaidElsewhere(
-            payment_id=payment_id(event.order_id, 1),
-            order_id=event.order_id,
+            payment_id=payment_id(order.order_id, first),
+            order_id=order.order_id,
             method=terms.method,
-            amount=Money.of_minor(terms.minor, event.currency),
+            amount=Money.of_minor(terms.minor, order.currency),
             reference=terms.reference,
         )
 
@@ -148,6 +152,26 @@ def the_order_knows_its_payments(event: Event, payment: Payment) -> Replies:
     yield NotePayment(order_id=payment.order_id, payment_id=payment.payment_id, tally=tally)
 
 
+# Amending.
+
+
+def claims_follow_the_amendment(event: OrderAmended, order: Order) -> Replies:
+    takes = {step.line_id: step.quantity for step in event.let_go if step.source == "reserved"}
+    more = [(line.line_id, line.add) for line in event.lines if line.add]
+    more += [(line.line_id, line.quantity) for line in event.added]
+    claims = tuple(
+        Claim(line.line_id, line.sku, line.location, n)
+        for line, n in ((order.lines[line_id], n) for line_id, n in more)
+        if line.kind == "stocked"
+    )
+    if takes or claims:
+        yield ReplaceClaims(order_id=order.order_id, takes=tuple(takes.items()), claims=claims)
+
+
+def ask_for_what_is_missing(event: OrderAmended, order: Order) -> Replies:
+    return _asked_by(event.terms, order, first=event.first_payment) if event.terms is not None else ()
+
+
 # Compensation.
 
 
@@ -187,6 +211,7 @@ REACTIONS = story(
     on(OrderConfirmed, perform_what_needs_no_goods, no_need_to_expire),
     on(HoldReleased, perform_what_needs_no_goods),
     on(UnitsMoved, claims_follow_the_units),
+    on(OrderAmended, claims_follow_the_amendment, ask_for_what_is_missing, perform_what_needs_no_goods),
     on(MoneyAsked, money_follows_the_units),
     on(CaptureAsked, nothing_is_captured_while_it_waits),
     *(on(event, the_order_knows_its_payments) for event in PAYMENT_EVENTS),

@@ -15,6 +15,7 @@ from ..engine.messages import Personal, checked_note, checked_text
 from ..money import Money, UnitPrice, cumulative
 from ..payments.model import Amounts
 from .lifecycle import BUCKETS, UNIT_ARROWS
+from .stretches import Stretch, share, whole
 
 LINES_MAX = 10_000
 
@@ -59,6 +60,13 @@ class OrderLine:
     location: str
     units: dict[str, int]
     """Bucket → units standing there; empty buckets are absent."""
+    stretches: tuple[Stretch, ...] = ()
+    """What its units carry, once it was amended; empty while all of them share `minor`."""
+
+    @property
+    def shares(self) -> tuple[Stretch, ...]:
+        """What its units carry, from the first share to the last."""
+        return self.stretches or whole(self.quantity, self.minor)
 
     def count(self, *buckets: str) -> int:
         """How many units stand in these buckets."""
@@ -127,6 +135,37 @@ class Note:
 
 
 @frozen(kw_only=True)
+class LineBefore:
+    """What a line was before it was amended, and where its units stood afterwards."""
+
+    line_id: str
+    units: int
+    """How many stood in the house; 0 for a line that was added."""
+    shares: tuple[Stretch, ...]
+    """What those carried."""
+    unit_price: UnitPrice
+    gone: int
+    """How many were cancelled afterwards, and …"""
+    moved: int
+    """… how many were picked, packed or out of the house."""
+
+
+@frozen(kw_only=True)
+class Amended:
+    """The last amendment of an order: what it takes to revert it."""
+
+    number: int
+    change_id: str
+    """The order change it came from; empty for one that was asked for directly."""
+    lines: tuple[LineBefore, ...]
+    charges: tuple[Charge, ...] | None
+    """The charges before, where they were changed."""
+    ship_to: Personal[Address] | None
+    readdressed: bool
+    """True where the address was changed."""
+
+
+@frozen(kw_only=True)
 class Order:
     """The promise to a customer.  Its status holds header decisions only; the rest is derived."""
 
@@ -161,6 +200,12 @@ class Order:
     holds: dict[str, Hold] = field(factory=dict[str, Hold])
     """By reason: why it waits.  While there are any nothing is picked, handed over, performed or captured anew."""
     notes: tuple[Note, ...] = ()
+    change: str = ""
+    """The order change that is open; empty where there is none."""
+    amended: int = 0
+    """How many times it was amended."""
+    last_amendment: Amended | None = None
+    """The one that can be reverted; None once it was."""
 
     @property
     def subject(self) -> str:
@@ -269,6 +314,8 @@ def _share_of(line: OrderLine, first: int) -> int:
     """What the first units of a line come to together."""
     if not first:
         return 0
+    if line.stretches:
+        return share(line.stretches, first)
     return line.minor if first == line.quantity else cumulative(line.minor, first, line.quantity)
 
 

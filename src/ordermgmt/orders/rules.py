@@ -218,7 +218,7 @@ def place(command: PlaceOrder, state: Order | None, seen: Seen, at: DateTime) ->
     )
     yield placed
     if not any(line.kind == "stocked" for line in lines):
-        yield from _confirmed(evolve_placed(None, placed), Seen.anew("placed", seen))
+        yield from confirmed_by_policy(evolve_placed(None, placed), Seen.anew("placed", seen))
 
 
 def _personal(command: PlaceOrder, order_id: str) -> Personal[Any] | None:
@@ -237,11 +237,11 @@ def _agreed(command: PlaceOrder, total: Money) -> Terms:
                 raise PaymentMismatch(total, amount)
             return Terms(kind="elsewhere", method=method, minor=amount.minor, reference=reference)
         case PayNow(tenders=tenders):
-            return Terms(kind="now", tenders=_split(tenders, total))
+            return Terms(kind="now", tenders=split(tenders, total))
     raise InvalidInput("pay must be PayNow, OnAccount or PaidElsewhere")
 
 
-def _split(tenders: Iterable[Any], total: Money) -> tuple[TenderTerms, ...]:
+def split(tenders: Iterable[Any], total: Money) -> tuple[TenderTerms, ...]:
     if not total.minor:
         return ()  # nothing to pay, nothing to ask
     given = Money.sum((tender.amount for tender in tenders if tender.amount is not None), total.currency)
@@ -326,10 +326,10 @@ def advance(command: AdvanceOrder, state: Order | None, seen: Seen, at: DateTime
     yield OrderAdvanced(step=command.step, note=command.note)
     after = seen.after(command.step)
     if after is not None:
-        yield from _confirmed(order, Seen.anew(after, seen))
+        yield from confirmed_by_policy(order, Seen.anew(after, seen))
 
 
-def _confirmed(order: Order, seen: Seen, reckoned: Reckoning | None = None) -> Iterable[Event]:
+def confirmed_by_policy(order: Order, seen: Seen, reckoned: Reckoning | None = None) -> Iterable[Event]:
     """Confirm it by policy: when the goods are set aside and the money is where the policy wants it."""
     if order.confirm == "by_hand" or not seen.draws("confirm"):
         return
@@ -387,7 +387,7 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
     if reckoned.totals.keys() == {"cancelled"} and seen.draws("cancel"):
         yield OrderCancelled(reason=command.reason)
     else:
-        yield from _confirmed(after, seen, reckoned)
+        yield from confirmed_by_policy(after, seen, reckoned)
     yield from _asked(after, reckoned)
 
 
@@ -458,7 +458,7 @@ def note_payment(command: NotePayment, state: Order | None, seen: Seen, at: Date
     yield noted
     after = evolve_noted(order, noted)
     reckoned = reckon(after)
-    yield from _confirmed(after, seen, reckoned)
+    yield from confirmed_by_policy(after, seen, reckoned)
     yield from _asked(after, reckoned)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..engine.capability import Answers, on, story
 from ..engine.effects import Declined, Outcome, Pending, Succeeded
 from ..engine.messages import Disagreement, Effect, News, Replies
+from ..orders.amending import OrderAmended
 from ..orders.messages import Move, MoveUnits, NoteShipment, OrderConfirmed, ShipmentNoted, UnitsMoved
 from ..orders.model import Order
 from .messages import (
@@ -111,6 +112,12 @@ def take_out_what_is_cancelled(event: UnitsMoved, order: Order) -> Replies:
             yield TrimShipment(shipment_id=shipment_id, order_id=order.order_id, shipments=order.shipments)
 
 
+def take_out_what_is_let_go(event: OrderAmended, order: Order) -> Replies:
+    if event.let_go:
+        for shipment_id in order.shipments:
+            yield TrimShipment(shipment_id=shipment_id, order_id=order.order_id, shipments=order.shipments)
+
+
 _BACK = {"packed": ("unpack", "unpick"), "picked": ("unpick",)}
 
 
@@ -159,6 +166,7 @@ REACTIONS = story(
     on(ShipmentDelivered, units_arrive),
     on(ShipmentUndeliverable, units_do_not_arrive),
     on(UnitsMoved, take_out_what_is_cancelled),
+    on(OrderAmended, take_out_what_is_let_go),
     on(ShipmentCancelled, units_go_back_to_the_shelf),
     on(LabelVoidAsked, give_the_label_back),
     on(LabelDeclined, tell_of_no_label),

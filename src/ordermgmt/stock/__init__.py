@@ -9,7 +9,7 @@ from ..engine.messages import check_id, check_text, shorten
 from ..errors import InvalidInput
 from .flow import REACTIONS
 from .lifecycle import RESERVATION
-from .messages import CommitReservation, ReduceReservation, stock_id
+from .messages import CommitReservation, ReduceReservation, ReplaceClaims, stock_id
 from .model import Reservation, Stock
 from .rules import (
     RESERVATION_EVOLVE,
@@ -20,6 +20,7 @@ from .rules import (
     TooMuchStock,
     commit,
     reduce,
+    replace,
     rows_of_claims,
     rows_of_takes,
 )
@@ -56,6 +57,7 @@ reservations = Capability(
     rules={
         CommitReservation: Rule(commit, lambda command: command.order_id, keys=rows_of_claims),
         ReduceReservation: Rule(reduce, lambda command: command.order_id, reads=rows_of_takes),
+        ReplaceClaims: Rule(replace, lambda command: command.order_id, keys=rows_of_claims, reads=rows_of_takes),
     },
     evolve=RESERVATION_EVOLVE,
     reactions=REACTIONS,

@@ -105,6 +105,17 @@ class ReduceReservation(Command[Reservation]):
     how: str
 
 
+@frozen(kw_only=True)
+class ReplaceClaims(Command[Reservation]):
+    """Give up claims on what stands on the shelf, and make others, at once: what is given up can be promised again."""
+
+    order_id: str
+    takes: tuple[tuple[str, int], ...]
+    """(line id, pieces) given up."""
+    claims: tuple[Claim, ...]
+    """What is claimed instead."""
+
+
 # Events.
 
 

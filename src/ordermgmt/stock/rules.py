@@ -18,6 +18,7 @@ from .messages import (
     ReceiveStock,
     ReduceReservation,
     ReleaseStock,
+    ReplaceClaims,
     ReservationCommitted,
     ReservationConsumed,
     ReservationReduced,
@@ -143,31 +144,59 @@ def commit(command: CommitReservation, state: Reservation | None, seen: Seen, at
     )
 
 
+def replace(command: ReplaceClaims, state: Reservation | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    taken = _taken(require(state, "reservation", command.order_id), command.takes) if command.takes else ()
+    freed = by_row(taken)
+    shortages: list[Shortage] = []
+    for (sku, location), wanted in by_row(command.claims).items():
+        stock = seen.get(Stock, "stock", stock_id(sku, location))
+        available = (stock.available if stock is not None else 0) + freed.get((sku, location), 0)
+        if wanted > available:
+            shortages.append(Shortage(sku, location, wanted, available))
+    if shortages:
+        raise OutOfStock(tuple(shortages))
+    after = state
+    if taken:
+        reduced = ReservationReduced(order_id=command.order_id, claims=taken, how="release")
+        yield reduced
+        after = evolve_reduced(state, reduced)
+    if command.claims:
+        first = state is None or state.status != "committed"
+        yield ReservationCommitted(order_id=command.order_id, claims=command.claims, first=first)
+    elif after is not None and not after.claims and after.issued:
+        # Without claims and nothing handed over it stays: the order lives on, and may want other goods.
+        yield ReservationConsumed()
+
+
 def reduce(command: ReduceReservation, state: Reservation | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     reservation = require(state, "reservation", command.order_id)
-    taken: list[Claim] = []
-    for line_id, quantity in command.takes:
-        claim = reservation.claims.get(line_id)
-        if claim is None or quantity > claim.quantity:
-            there = claim.quantity if claim is not None else 0
-            sku, location = (claim.sku, claim.location) if claim is not None else (line_id, "")
-            raise NotThatMany(f"claimed by line {line_id}", sku, location, quantity, there)
-        taken.append(claim if quantity == claim.quantity else changed(claim, quantity=quantity))
-    reduced = ReservationReduced(order_id=command.order_id, claims=tuple(taken), how=command.how)
+    reduced = ReservationReduced(order_id=command.order_id, claims=_taken(reservation, command.takes), how=command.how)
     yield reduced
     after = evolve_reduced(reservation, reduced)
     if not after.claims:
         yield ReservationConsumed() if after.issued else ReservationReleased()
 
 
+def _taken(reservation: Reservation, takes: Iterable[tuple[str, int]]) -> tuple[Claim, ...]:
+    taken: list[Claim] = []
+    for line_id, quantity in takes:
+        claim = reservation.claims.get(line_id)
+        if claim is None or quantity > claim.quantity:
+            there = claim.quantity if claim is not None else 0
+            sku, location = (claim.sku, claim.location) if claim is not None else (line_id, "")
+            raise NotThatMany(f"claimed by line {line_id}", sku, location, quantity, there)
+        taken.append(claim if quantity == claim.quantity else changed(claim, quantity=quantity))
+    return tuple(taken)
+
+
 # Which rows they look at.
 
 
-def rows_of_claims(command: CommitReservation) -> Iterable[Key]:
+def rows_of_claims(command: CommitReservation | ReplaceClaims) -> Iterable[Key]:
     return [stock_key(sku, location) for sku, location in by_row(command.claims)]
 
 
-def rows_of_takes(command: ReduceReservation, state: Reservation | None) -> Iterable[Key]:
+def rows_of_takes(command: ReduceReservation | ReplaceClaims, state: Reservation | None) -> Iterable[Key]:
     claims = state.claims if state is not None else {}
     return {stock_key(c.sku, c.location) for line_id, _ in command.takes if (c := claims.get(line_id)) is not None}
 

@@ -1,0 +1,78 @@
+"""What the units of an amended line carry: stretches of frozen shares, from the first unit to the last.
+
+A line that was never amended is one stretch.  Amending cuts the line where units were cancelled (at its front) and
+where units have left the house (at its back), and changes what stands between.  A cut changes no share: a stretch
+remembers of which amount it is a part, so every unit that is not touched keeps its share to the cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from ..money import cumulative
+
+
+@frozen
+class Stretch:
+    """Units `first` + 1 to `first` + `units` of an amount of `minor` that is shared by `of` units."""
+
+    units: int
+    minor: int
+    of: int
+    first: int = 0
+
+    def share(self, units: int) -> int:
+        """What its first units carry together."""
+        if units == self.of:
+            return self.minor
+        before = cumulative(self.minor, self.first, self.of) if self.first else 0
+        return cumulative(self.minor, self.first + units, self.of) - before
+
+
+def whole(units: int, minor: int) -> tuple[Stretch, ...]:
+    """One stretch that shares an amount; nothing where there are no units."""
+    return (Stretch(units, minor, units),) if units else ()
+
+
+def share(stretches: Iterable[Stretch], units: int) -> int:
+    """What the first units of these stretches carry together."""
+    carried = 0
+    for one in stretches:
+        if units <= one.units:
+            return carried + one.share(units)
+        carried += one.share(one.units)
+        units -= one.units
+    return carried
+
+
+def amount(stretches: Iterable[Stretch]) -> int:
+    """What all of them carry."""
+    return sum(one.share(one.units) for one in stretches)
+
+
+def cut(stretches: Iterable[Stretch], units: int) -> tuple[tuple[Stretch, ...], tuple[Stretch, ...]]:
+    """The first units, and the others; no unit's share changes."""
+    front: list[Stretch] = []
+    back: list[Stretch] = []
+    for one in stretches:
+        here = min(units, one.units)
+        units -= here
+        if here:
+            front.append(Stretch(here, one.minor, one.of, one.first))
+        if here < one.units:
+            back.append(Stretch(one.units - here, one.minor, one.of, one.first + here))
+    return tuple(front), tuple(back)
+
+
+def joined(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+    """The same shares in as few stretches as there are."""
+    found: list[Stretch] = []
+    for one in stretches:
+        last = found[-1] if found else None
+        if last is not None and (last.minor, last.of, last.first + last.units) == (one.minor, one.of, one.first):
+            found[-1] = Stretch(last.units + one.units, last.minor, last.of, last.first)
+        else:
+            found.append(one)
+    return tuple(found)
