@@ -34,9 +34,9 @@ from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Sto
 from .engine.working import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, Worker, WorkRequest
 from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import AsyncEffects, Effects
-from .orders import orders
+from .orders import orders, references
 from .orders.model import Order
-from .orders.port import AnyItem, Item, Items
+from .orders.port import Addresses, AnyItem, Item, Items
 from .payments import payments
 from .payments.port import PaymentGateway
 from .refunds import refunds
@@ -46,7 +46,15 @@ from .stock import reservations, stock
 
 State = TypeVar("State")
 
-DEFAULT_CAPABILITIES: tuple[Capability[Any], ...] = (shipments, orders, payments, refunds, reservations, stock)
+DEFAULT_CAPABILITIES: tuple[Capability[Any], ...] = (
+    shipments,
+    orders,
+    references,
+    payments,
+    refunds,
+    reservations,
+    stock,
+)
 """Everything this release can do.  Their order is the order in which rows are locked: what is asked of a parcel
 needs its orders, what is asked of an order needs its payments and claims."""
 
@@ -115,6 +123,7 @@ class _Settings:
     clock: Clock
     ids: Ids
     items: Items
+    addresses: Addresses | None
     actor: str
     chance: random.Random = field(factory=random.Random)
     deadline: timedelta = DEADLINE
@@ -127,13 +136,19 @@ class _Settings:
             raise InvalidInput(f"handle takes a command, such as PlaceOrder(…) (got {shorten(command)})")
         _, rule = self.assembly.rule_for(command)
         asked, command = command, rule.named(command, self.ids.new)
-        wanted = {key for port, key in rule.lookups(command) if port == "items"}
+        lookups = list(rule.lookups(command))
+        wanted = {key for port, key in lookups if port == "items"}
         items: Mapping[str, Item] = self.items.items(wanted) if wanted else {}
+        answers: dict[tuple[str, str], Any] = {("items", sku): item for sku, item in items.items()}
+        if self.addresses is not None:
+            answers |= {
+                (port, key): self.addresses.check(getattr(command, key)) for port, key in lookups if port == "addresses"
+            }
         return Job(
             command,
             check_text(by, "by") if by is not None else self.actor,
             check_text(command_id, "command_id") if command_id is not None else "",
-            {("items", sku): item for sku, item in items.items()},
+            answers,
             asked,
         )
 
@@ -298,6 +313,7 @@ def _settings(
     carriers: Mapping[str, Carrier] | None,
     ports: Mapping[str, Any] | None,
     items: Items | None,
+    addresses: Addresses | None,
     clock: Clock | None,
     ids: Ids | None,
     actor: str,
@@ -331,6 +347,7 @@ def _settings(
         clock=clock or SystemClock(),
         ids=ids or SystemIds(clock),
         items=items or AnyItem(),
+        addresses=addresses,
         actor=check_text(actor, "actor"),
         chance=chance or random.Random(),
         deadline=deadline,
@@ -349,6 +366,7 @@ class OrderManagement:
         carriers: Carriers by name; `PlaceOrder(carrier=…)` names one.
         ports: Adapters for effects of your own, by name: ``{"mail": …}`` serves the port ``("ports", "mail")``.
         items: Your catalogue; by default every SKU exists and is stocked.
+        addresses: Your validator of addresses; by default every address is taken as it is.
         clock: The time; a `ManualClock` in tests.
         ids: Fresh ids; `ManualIds` in tests.
         capabilities: What the shop can do.  Put redrawn ones and your own in here.
@@ -373,6 +391,7 @@ class OrderManagement:
         carriers: Mapping[str, Carrier] | None = None,
         ports: Mapping[str, Any] | None = None,
         items: Items | None = None,
+        addresses: Addresses | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         capabilities: Sequence[Capability[Any]] = DEFAULT_CAPABILITIES,
@@ -391,6 +410,7 @@ class OrderManagement:
             carriers=carriers,
             ports=ports,
             items=items,
+            addresses=addresses,
             clock=clock,
             ids=ids,
             actor=actor,
@@ -610,6 +630,7 @@ class AsyncOrderManagement:
         carriers: Mapping[str, Carrier] | None = None,
         ports: Mapping[str, Any] | None = None,
         items: Items | None = None,
+        addresses: Addresses | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         capabilities: Sequence[Capability[Any]] = DEFAULT_CAPABILITIES,
@@ -628,6 +649,7 @@ class AsyncOrderManagement:
             carriers=carriers,
             ports=ports,
             items=items,
+            addresses=addresses,
             clock=clock,
             ids=ids,
             actor=actor,
@@ -684,7 +706,7 @@ class AsyncOrderManagement:
 
     async def _job(self, command: Command[Any], by: str | None, command_id: str | None) -> Job:
         # The host's catalogue may ask a database, so it is not asked on the event loop.
-        if not isinstance(self._settings.items, AnyItem):
+        if not isinstance(self._settings.items, AnyItem) or self._settings.addresses is not None:
             return await asyncio.to_thread(self._settings.job, command, by, command_id)
         return self._settings.job(command, by, command_id)
 

@@ -254,7 +254,7 @@ def test_an_order_that_costs_nothing_is_not_due(shop: OrderManagement):
 def test_every_index_is_the_derived_value():
     assert set(orders.indexes) == {
         *("status", "payment_status", "fulfilment_status", "return_status", "complete", "exception"),
-        *("channel", "customer", "reference", "on_hold"),
+        *("channel", "customer", "reference", "external", "on_hold"),
     }
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from ..engine.capability import Capability, Rule
-from . import amending, holds
+from . import amending, drafts, holds
+from .addresses import BadAddress
 from .flow import REACTIONS
 from .lifecycle import ORDER, UNIT_ARROWS
 from .messages import (
@@ -25,11 +24,13 @@ from .messages import (
     RejectOrder,
 )
 from .model import Order, indexed
+from .references import references
 from .rules import (
     EVOLVE,
     AlreadyShipped,
     NotComplete,
     NotEnoughUnits,
+    NotPlaced,
     OverDue,
     PaymentMismatch,
     UnknownSku,
@@ -64,8 +65,8 @@ orders = Capability(
             place,
             _by_id,
             keys=rows_of_placing,
-            lookups=lambda command: {("items", line.sku) for line in command.lines},
-            named=lambda command, new_id: command if command.order_id else attrs.evolve(command, order_id=new_id()),
+            lookups=drafts.lookups_of_entry,
+            named=drafts.named,
         ),
         ConfirmOrder: Rule(confirm, _by_id),
         CancelOrder: Rule(cancel, _by_id, reads=rows_of_order),
@@ -79,9 +80,10 @@ orders = Capability(
         NotePayment: Rule(note_payment, _by_id),
         NoteShipment: Rule(note_shipment, _by_id),
         **holds.RULES,
+        **drafts.RULES,
         **amending.RULES,
     },
-    evolve={**EVOLVE, **holds.EVOLVE, **amending.EVOLVE},
+    evolve={**EVOLVE, **holds.EVOLVE, **drafts.EVOLVE, **amending.EVOLVE},
     reactions=REACTIONS,
     indexes={
         "status": lambda order: order.status,
@@ -94,6 +96,7 @@ orders = Capability(
         "channel": lambda order: order.channel,
         "customer": lambda order: order.customer or None,
         "reference": lambda order: order.reference or None,
+        "external": lambda order: order.external or None,
     },
     index_all=indexed,
     refusals=(
@@ -103,9 +106,12 @@ orders = Capability(
         NotEnoughUnits,
         NotComplete,
         OverDue,
+        NotPlaced,
+        BadAddress,
         *holds.REFUSALS,
+        *drafts.REFUSALS,
         *amending.REFUSALS,
     ),
 )
 
-__all__ = ["UNIT_ARROWS", "orders"]
+__all__ = ["UNIT_ARROWS", "orders", "references"]

@@ -29,6 +29,7 @@ from ..payments.model import Payment
 from ..stock.messages import CommitReservation, ReduceReservation, ReplaceClaims, ReservationCommitted
 from ..stock.model import Claim, Reservation
 from .amending import OrderAmended
+from .drafts import DraftEdited, ExpireQuote, OrderDrafted, OrderQuoted, QuoteWithdrawn, quote_name
 from .holds import CheckHolds, HoldReleased, may_perform
 from .messages import (
     ExpireOrder,
@@ -38,6 +39,7 @@ from .messages import (
     NotePayment,
     OrderCancelled,
     OrderConfirmed,
+    OrderEntered,
     OrderExpired,
     OrderPlaced,
     OrderRejected,
@@ -45,7 +47,26 @@ from .messages import (
     UnitsMoved,
 )
 from .model import IN_THE_HOUSE, Order, Tally, Terms, all_units
+from .references import references_of
 from .rules import expiry_name, payment_id
+
+# Before it is placed.
+
+
+def the_channels_ids_are_taken(event: OrderEntered, order: Order) -> Replies:
+    yield from references_of(event)
+
+
+def the_quote_ends_by_itself(event: OrderQuoted, order: Order) -> Replies:
+    command = ExpireQuote(order_id=order.order_id)
+    yield Later(command, event.until, quote_name(order.order_id), group=order.order_id)
+
+
+def the_quote_has_ended(event: Event, order: Order) -> Replies:
+    until = event.until if isinstance(event, QuoteWithdrawn) else order.quoted_until
+    if until is not None:
+        yield Later(None, until, quote_name(order.order_id))
+
 
 # Happy path.
 
@@ -206,6 +227,11 @@ PAYMENT_EVENTS = (
 )
 
 REACTIONS = story(
+    on(OrderDrafted, the_channels_ids_are_taken),
+    on(DraftEdited, the_channels_ids_are_taken),
+    on(OrderQuoted, the_quote_ends_by_itself),
+    on(QuoteWithdrawn, the_quote_has_ended),
+    on(OrderPlaced, the_channels_ids_are_taken, the_quote_has_ended),
     on(OrderPlaced, set_the_goods_aside, ask_for_the_money, wait_only_so_long),
     on(ReservationCommitted, units_follow_the_claims),
     on(OrderConfirmed, perform_what_needs_no_goods, no_need_to_expire),
@@ -215,7 +241,7 @@ REACTIONS = story(
     on(MoneyAsked, money_follows_the_units),
     on(CaptureAsked, nothing_is_captured_while_it_waits),
     *(on(event, the_order_knows_its_payments) for event in PAYMENT_EVENTS),
-    on(OrderCancelled, let_go_of_everything, no_need_to_expire),
+    on(OrderCancelled, let_go_of_everything, no_need_to_expire, the_quote_has_ended),
     on(OrderRejected, let_go_of_everything, no_need_to_expire),
     on(OrderExpired, let_go_of_everything),
     on(UnitsCancelled, let_go_of_some),

@@ -125,7 +125,7 @@ class NoteAdded(Event):
 # Decide.
 
 
-def hold(command: HoldOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+def _hold(command: HoldOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
     if seen.ended:
         raise OrderEnded(order.order_id, order.status)
@@ -136,18 +136,18 @@ def hold(command: HoldOrder, state: Order | None, seen: Seen, at: DateTime) -> I
     yield OrderHeld(reason=command.reason, note=command.note, by=seen.by, at=at)
 
 
-def release(command: ReleaseHold, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+def _release(command: ReleaseHold, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
     if command.reason not in order.holds:
         raise NotFound("hold", f"{order.order_id}/{command.reason}")
     released = HoldReleased(reason=command.reason, note=command.note)
     yield released
     # What was earned meanwhile is collected now.
-    if askings := balance(evolve_released(order, released)):
+    if askings := balance(_evolve_released(order, released)):
         yield MoneyAsked(askings=askings, refunds=order.refunds)
 
 
-def add_note(command: AddNote, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+def _add_note(command: AddNote, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
     if command.line_id and command.line_id not in order.lines:
         raise NotFound("line", f"{order.order_id}/{command.line_id}")
@@ -157,7 +157,7 @@ def add_note(command: AddNote, state: Order | None, seen: Seen, at: DateTime) ->
     yield NoteAdded(text=text, line_id=command.line_id, by=seen.by, at=at)
 
 
-def check(command: CheckHolds, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+def _check(command: CheckHolds, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
     if order.holds:
         raise OnHold(order.order_id, tuple(order.holds), "captured")
@@ -179,18 +179,18 @@ def may_perform(order: Order) -> bool:
 # Evolve.
 
 
-def evolve_held(state: Order | None, event: OrderHeld) -> Order:
+def _evolve_held(state: Order | None, event: OrderHeld) -> Order:
     order = as_type(state, Order)
     new = Hold(reason=event.reason, note=event.note, by=event.by, at=event.at)
     return _changed(order, event, holds=order.holds | {event.reason: new})
 
 
-def evolve_released(state: Order | None, event: HoldReleased) -> Order:
+def _evolve_released(state: Order | None, event: HoldReleased) -> Order:
     order = as_type(state, Order)
     return _changed(order, event, holds={reason: h for reason, h in order.holds.items() if reason != event.reason})
 
 
-def evolve_note(state: Order | None, event: NoteAdded) -> Order:
+def _evolve_note(state: Order | None, event: NoteAdded) -> Order:
     order = as_type(state, Order)
     note = Note(text=event.text, line_id=event.line_id, by=event.by, at=event.at)
     return _changed(order, event, notes=(*order.notes, note))
@@ -205,14 +205,14 @@ def _by_id(command: Any) -> str:
 
 
 RULES = {
-    HoldOrder: Rule(hold, _by_id),
-    ReleaseHold: Rule(release, _by_id),
-    AddNote: Rule(add_note, _by_id),
-    CheckHolds: Rule(check, _by_id),
+    HoldOrder: Rule(_hold, _by_id),
+    ReleaseHold: Rule(_release, _by_id),
+    AddNote: Rule(_add_note, _by_id),
+    CheckHolds: Rule(_check, _by_id),
 }
 EVOLVE: Mapping[type[Event], Evolve] = {
-    OrderHeld: evolve_held,
-    HoldReleased: evolve_released,
-    NoteAdded: evolve_note,
+    OrderHeld: _evolve_held,
+    HoldReleased: _evolve_released,
+    NoteAdded: _evolve_note,
 }
 REFUSALS = (OnHold, OrderEnded, TooMany)

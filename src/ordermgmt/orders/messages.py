@@ -20,6 +20,7 @@ from ..engine.messages import (
     News,
     Personal,
     check_id,
+    check_text,
     checked_choice,
     checked_id,
     checked_note,
@@ -36,6 +37,7 @@ from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, 
 
 CONFIRM = ("when_authorised", "at_once", "by_hand")
 PAY_WITHIN_MAX = timedelta(days=3650)
+EXTERNAL_MAX = 200
 
 
 def order_key(order_id: str) -> Key:
@@ -103,6 +105,19 @@ Pay = PayNow | OnAccount | PaidElsewhere
 # Entry.
 
 
+def checked_external(_instance: object, attribute: Any, value: Any) -> None:
+    """An attrs validator: a channel's own id, text that may be empty, of at most 200 characters."""
+    check_text(value, attribute.name, longest=EXTERNAL_MAX, empty=True)
+
+
+def checked_span(_instance: object, attribute: Any, value: Any) -> None:
+    """An attrs validator: a span of time above zero, of at most ten years."""
+    if not isinstance(value, timedelta):
+        raise InvalidInput(f"{attribute.name} must be timedelta (got {shorten(value)})")
+    if not timedelta(0) < value <= PAY_WITHIN_MAX:
+        raise InvalidInput(f"{attribute.name} must be above zero and at most {PAY_WITHIN_MAX.days} days")
+
+
 def _price(price: Any) -> Any:
     return UnitPrice.of(price) if isinstance(price, Money | UnitPrice) else price
 
@@ -116,6 +131,8 @@ class Line:
     unit_price: UnitPrice = field(converter=_price)
     line_id: str = ""
     """The host's id for the line; by default its number, from ``"1"``."""
+    external: str = field(default="", validator=checked_external)
+    """The channel's own id of the line: no other line of the channel may have it."""
 
     def __attrs_post_init__(self) -> None:
         check_quantity(self.quantity)
@@ -153,19 +170,17 @@ def _not_negative(_instance: object, attribute: Any, value: Any) -> None:
 
 
 @frozen(kw_only=True)
-class PlaceOrder(Command[Order]):
-    """Place an order: goods are reserved and payment is asked for, or nothing happens.
-
-    Refused with `OutOfStock`, `UnknownSku`, `AlreadyExists` or `PaymentMismatch`.
-    """
+class OrderEntry(Command[Order]):
+    """What a customer wants, whether it is drafted or placed."""
 
     order_id: str | None = field(default=None, validator=optional(checked_id))
     """Yours, or None to be given one."""
     lines: tuple[Line, ...] = field(converter=_lines)
-    pay: Pay = field(validator=checked_type(PayNow, OnAccount, PaidElsewhere))
     shipping: Money | None = field(default=None, validator=optional(_not_negative))
     """What shipping costs the customer; a charge, collected with the first parcel."""
     ship_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
+    bill_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
+    """Where the invoice goes, if that is not where the parcel goes."""
     customer: str = field(default="", validator=checked_note)
     """The host's name for the customer; personal data is kept under it.  Empty for a guest."""
     channel: str = field(default="default", validator=checked_text)
@@ -175,11 +190,8 @@ class PlaceOrder(Command[Order]):
     """The carrier's name in the shop; empty where the host delivers itself."""
     reference: str = field(default="", validator=checked_note)
     """The buyer's own number for the order."""
-    confirm: str = field(default="when_authorised", validator=checked_choice(*CONFIRM))
-    pay_within: timedelta | None = field(default=None, validator=optional(checked_type(timedelta)))
-    """Expire the order if it is not confirmed by then."""
-    placed_at: DateTime | None = field(default=None, converter=_instant)
-    """When the customer ordered, if that was before now: for orders entered later."""
+    external: str = field(default="", validator=checked_external)
+    """The channel's own id of the order: no other order of the channel may have it (`ReferenceTaken`)."""
 
     def __attrs_post_init__(self) -> None:
         if self.order_id is not None and len(self.order_id) > 64:
@@ -201,8 +213,21 @@ class PlaceOrder(Command[Order]):
         ids = line_ids(self.lines)
         if len(set(ids)) != len(ids):
             raise InvalidInput("two lines have the same line_id; give each its own, or none")
-        if self.pay_within is not None and not timedelta(0) < self.pay_within <= PAY_WITHIN_MAX:
-            raise InvalidInput(f"pay_within must be above zero and at most {PAY_WITHIN_MAX.days} days")
+
+
+@frozen(kw_only=True)
+class PlaceOrder(OrderEntry):
+    """Place an order: goods are reserved and payment is asked for, or nothing happens.
+
+    Refused with `OutOfStock`, `UnknownSku`, `AlreadyExists`, `PaymentMismatch`, `BadAddress` or `ReferenceTaken`.
+    """
+
+    pay: Pay = field(validator=checked_type(PayNow, OnAccount, PaidElsewhere))
+    confirm: str = field(default="when_authorised", validator=checked_choice(*CONFIRM))
+    pay_within: timedelta | None = field(default=None, validator=optional(checked_span))
+    """Expire the order if it is not confirmed by then."""
+    placed_at: DateTime | None = field(default=None, converter=_instant)
+    """When the customer ordered, if that was before now: for orders entered later."""
 
 
 def line_ids(lines: Iterable[Line]) -> list[str]:
@@ -358,10 +383,9 @@ class NoteShipment(OrderCommand):
 
 
 @frozen(kw_only=True)
-class OrderPlaced(Event):
-    """A customer was promised goods, at frozen amounts."""
+class OrderEntered(Event):
+    """What a customer wants, at frozen amounts."""
 
-    trigger: ClassVar[str | None] = "place"
     order_id: str
     channel: str
     customer: str
@@ -369,12 +393,22 @@ class OrderPlaced(Event):
     lines: tuple[OrderLine, ...]
     charges: tuple[Charge, ...]
     terms: Terms
-    confirm: str
     ship_by: str
     location: str
     ship_to: Personal[Address] | None
     reference: str
     placed_at: DateTime
+    """When the customer ordered; of a draft, when it was drafted."""
+    bill_to: Personal[Address] | None = None
+    external: str = ""
+
+
+@frozen(kw_only=True)
+class OrderPlaced(OrderEntered):
+    """A customer was promised goods, at frozen amounts."""
+
+    trigger: ClassVar[str | None] = "place"
+    confirm: str
     expires_at: DateTime | None = None
 
 

@@ -18,6 +18,8 @@ from .lifecycle import BUCKETS, UNIT_ARROWS
 from .stretches import Stretch, share, whole
 
 LINES_MAX = 10_000
+DRAFT = "draft"
+"""How the terms are called while nothing is agreed about paying."""
 
 GONE_OUT = ("shipped", "delivered", "returning", "returned", "undeliverable")
 """Buckets of units that have left the house."""
@@ -60,6 +62,8 @@ class OrderLine:
     location: str
     units: dict[str, int]
     """Bucket → units standing there; empty buckets are absent."""
+    external: str = ""
+    """The channel's own id of the line."""
     stretches: tuple[Stretch, ...] = ()
     """What its units carry, once it was amended; empty while all of them share `minor`."""
 
@@ -200,12 +204,25 @@ class Order:
     holds: dict[str, Hold] = field(factory=dict[str, Hold])
     """By reason: why it waits.  While there are any nothing is picked, handed over, performed or captured anew."""
     notes: tuple[Note, ...] = ()
+    bill_to: Personal[Address] | None = None
+    """Where the invoice goes, if that is not where the parcel goes."""
+    external: str = ""
+    """The channel's own id of the order."""
+    drafted: int = 0
+    """How many times it was drafted or edited before it was placed."""
+    quoted_until: DateTime | None = None
+    """Until when its price stands, or stood if it was placed since; None where it was never quoted."""
     change: str = ""
     """The order change that is open; empty where there is none."""
     amended: int = 0
     """How many times it was amended."""
     last_amendment: Amended | None = None
     """The one that can be reverted; None once it was."""
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether nothing is promised yet."""
+        return self.terms.kind == DRAFT
 
     @property
     def subject(self) -> str:
@@ -496,6 +513,7 @@ def indexed(order: Order) -> dict[str, str | None]:
         "channel": order.channel,
         "customer": order.customer or None,
         "reference": order.reference or None,
+        "external": order.external or None,
     }
 
 

@@ -1,4 +1,4 @@
-"""What a host tells about its items."""
+"""What a host tells about its items, and about addresses."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from attrs import field, frozen
+from attrs.validators import optional
 
 from ..engine.messages import checked_choice, checked_type
+from .model import Address
 
 KINDS = ("stocked", "digital", "service")
 
@@ -46,6 +48,24 @@ class ListedItems:
     def items(self, skus: Collection[str]) -> Mapping[str, Item]:
         """Those of them that are listed."""
         return {sku: self._items[sku] for sku in skus if sku in self._items}
+
+
+@frozen(kw_only=True)
+class CheckedAddress:
+    """What a validator says: the problems it found, or the address as it should be written."""
+
+    problems: tuple[str, ...] = ()
+    """What keeps parcels from arriving, in words for the customer; the order is refused (`BadAddress`)."""
+    address: Address | None = field(default=None, validator=optional(checked_type(Address)))
+    """A corrected form, kept in its place; None where it is right as it is."""
+
+
+class Addresses(Protocol):
+    """The host's validator of addresses; asked before an order is drafted or placed."""
+
+    def check(self, address: Address) -> CheckedAddress:
+        """What is wrong with it, or how it should be written."""
+        ...
 
 
 _STOCKED = Item()

@@ -9,11 +9,12 @@ from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
-from ..engine.messages import Event, Key, Personal
+from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
 from ..stock.messages import stock_key
 from ..stock.model import Reservation
+from .addresses import personal_address
 from .holds import refuse_held
 from .lifecycle import UNIT_ARROWS
 from .messages import (
@@ -35,6 +36,8 @@ from .messages import (
     OrderCancelled,
     OrderClosed,
     OrderConfirmed,
+    OrderEntered,
+    OrderEntry,
     OrderExpired,
     OrderPlaced,
     OrderRejected,
@@ -62,6 +65,7 @@ from .model import (
     reckon,
     walk,
 )
+from .references import rows_of_references
 
 WALKED_HERE = frozenset(
     [
@@ -168,15 +172,43 @@ class OverDue(Refused):
         return f"order {self.order_id}: a credit of {self.credit} is more than the {self.due} due"
 
 
+@define
+class NotPlaced(Refused):
+    """It is only a draft."""
+
+    order_id: str
+
+    @property
+    def message(self) -> str:
+        return f"order {self.order_id} is a draft: nothing is promised yet; place it first (PlaceDraft)"
+
+
 # Placing.
 
 
 def place(command: PlaceOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
-    order_id = as_type(command.order_id, str)
     if state is not None:
-        raise AlreadyExists("order", order_id)
+        raise AlreadyExists("order", state.order_id)
     if command.placed_at is not None and command.placed_at > at:
         raise InvalidInput(f"placed_at lies in the future ({command.placed_at}); leave it out for now")
+    content = entered(command, seen)
+    placed = OrderPlaced(
+        **content,
+        terms=agreed(command.pay, total_of(content)),
+        confirm=command.confirm,
+        placed_at=command.placed_at or at,
+        expires_at=at + command.pay_within if command.pay_within is not None else None,
+    )
+    yield placed
+    yield from confirmed_at_once(None, placed, seen)
+
+
+def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]:
+    """What is wanted, at amounts that are frozen from now on: the fields of `OrderEntered`, but for its terms.
+
+    `version` counts how often the entry was told, so that personal data told later has a place of its own.
+    """
+    order_id = as_type(command.order_id, str)
     items = {line.sku: seen.looked_up("items", line.sku) for line in command.lines}
     if unknown := tuple(sku for sku, item in items.items() if item is None):
         raise UnknownSku(unknown)
@@ -190,6 +222,7 @@ def place(command: PlaceOrder, state: Order | None, seen: Seen, at: DateTime) ->
             minor=line.unit_price.times(line.quantity).minor,
             location=command.location,
             units={"open": line.quantity},
+            external=line.external,
         )
         for line_id, line in zip(line_ids(command.lines), command.lines, strict=True)
     )
@@ -199,37 +232,37 @@ def place(command: PlaceOrder, state: Order | None, seen: Seen, at: DateTime) ->
     total = sum(line.minor for line in lines) + sum(charge.minor for charge in charges)
     if total > AMOUNT_MINOR_MAX:
         raise AmountTooLarge(f"the order's total exceeds {AMOUNT_MINOR_MAX} minor units; split it")
-    placed_at = command.placed_at or at
-    placed = OrderPlaced(
-        order_id=order_id,
-        channel=command.channel,
-        customer=command.customer,
-        currency=currency,
-        lines=lines,
-        charges=charges,
-        terms=_agreed(command, Money.of_minor(total, currency)),
-        confirm=command.confirm,
-        ship_by=command.carrier,
-        location=command.location,
-        ship_to=_personal(command, order_id),
-        reference=command.reference,
-        placed_at=placed_at,
-        expires_at=at + command.pay_within if command.pay_within is not None else None,
-    )
-    yield placed
-    if not any(line.kind == "stocked" for line in lines):
-        yield from confirmed_by_policy(evolve_placed(None, placed), Seen.anew("placed", seen))
+    return {
+        "order_id": order_id,
+        "channel": command.channel,
+        "customer": command.customer,
+        "currency": currency,
+        "lines": lines,
+        "charges": charges,
+        "ship_by": command.carrier,
+        "location": command.location,
+        "ship_to": personal_address(command, "ship_to", seen, version),
+        "bill_to": personal_address(command, "bill_to", seen, version),
+        "reference": command.reference,
+        "external": command.external,
+    }
 
 
-def _personal(command: PlaceOrder, order_id: str) -> Personal[Any] | None:
-    if command.ship_to is None:
-        return None
-    return Personal(command.customer or f"order:{order_id}", f"order:{order_id}:ship_to:1", command.ship_to)
+def confirmed_at_once(order: Order | None, placed: OrderPlaced, seen: Seen) -> Iterable[Event]:
+    """An order of which nothing must be set aside may be confirmed with its placing."""
+    if not any(line.kind == "stocked" for line in placed.lines):
+        yield from confirmed_by_policy(evolve_placed(order, placed), Seen.anew(seen.after("place") or "placed", seen))
 
 
-def _agreed(command: PlaceOrder, total: Money) -> Terms:
+def total_of(content: Mapping[str, Any]) -> Money:
+    """What the whole of it costs."""
+    minor = sum(line.minor for line in content["lines"]) + sum(charge.minor for charge in content["charges"])
+    return Money.of_minor(minor, content["currency"])
+
+
+def agreed(pay: Any, total: Money) -> Terms:
     """What was agreed about paying; refused where the parts do not make the whole."""
-    match command.pay:
+    match pay:
         case OnAccount(days=days, reference=reference):
             return Terms(kind="account", days=days, reference=reference)
         case PaidElsewhere(method=method, amount=amount, reference=reference):
@@ -272,6 +305,7 @@ def rows_of_placing(command: PlaceOrder) -> Iterable[Key]:
         yield ("payment", payment_id(order_id, 1))
     if command.pay_within is not None:
         yield ("later", expiry_name(order_id))
+    yield from rows_of_references(command)
 
 
 def payment_id(order_id: str, n: int) -> str:
@@ -331,7 +365,7 @@ def advance(command: AdvanceOrder, state: Order | None, seen: Seen, at: DateTime
 
 def confirmed_by_policy(order: Order, seen: Seen, reckoned: Reckoning | None = None) -> Iterable[Event]:
     """Confirm it by policy: when the goods are set aside and the money is where the policy wants it."""
-    if order.confirm == "by_hand" or not seen.draws("confirm"):
+    if order.confirm == "by_hand" or order.is_draft or not seen.draws("confirm"):
         return
     if any("open" in line.units and line.kind == "stocked" for line in order.lines.values()):
         return
@@ -347,6 +381,8 @@ def confirmed_by_policy(order: Order, seen: Seen, reckoned: Reckoning | None = N
 
 def cancel_units(command: CancelUnits, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
+    if order.is_draft:
+        raise NotPlaced(order.order_id)
     for line_id, quantity in command.units:
         line = _line(order, line_id)
         if quantity > line.count(*IN_THE_HOUSE):
@@ -358,6 +394,8 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
     order = require(state, "order", command.order_id)
     if order.holds:
         refuse_held(order, command.moves)
+    if order.is_draft and any(move.arrow != "cancel" for move in command.moves):
+        raise NotPlaced(order.order_id)
     vectors: dict[str, dict[str, int]] = {}
     steps: list[Moved] = []
     for move in command.moves:
@@ -464,6 +502,8 @@ def note_payment(command: NotePayment, state: Order | None, seen: Seen, at: Date
 
 def grant_credit(command: GrantCredit, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
+    if order.is_draft:
+        raise NotPlaced(order.order_id)
     if command.amount.currency != order.currency:
         raise InvalidInput(f"the credit is in {command.amount.currency}, the order in {order.currency}")
     if command.amount.minor > due(order):
@@ -488,22 +528,33 @@ def note_shipment(command: NoteShipment, state: Order | None, seen: Seen, at: Da
 
 
 def evolve_placed(state: Order | None, event: OrderPlaced) -> Order:
+    order = evolve_entered(state, event, event.status or "placed")
+    return changed(order, confirm=event.confirm, expires=event.expires_at is not None)
+
+
+def evolve_entered(state: Order | None, event: OrderEntered, status: str) -> Order:
+    """What a customer wants, in place of what was wanted before; what lies on the order stays."""
     return Order(
         order_id=event.order_id,
-        status=event.status or "placed",
+        status=status,
         channel=event.channel,
         customer=event.customer,
         currency=event.currency,
         lines={line.line_id: line for line in event.lines},
         charges=event.charges,
         terms=event.terms,
-        confirm=event.confirm,
+        confirm="by_hand",
         ship_by=event.ship_by,
         location=event.location,
         ship_to=event.ship_to,
         reference=event.reference,
         placed_at=event.placed_at,
-        expires=event.expires_at is not None,
+        bill_to=event.bill_to,
+        external=event.external,
+        holds=state.holds if state is not None else {},
+        notes=state.notes if state is not None else (),
+        drafted=state.drafted if state is not None else 0,
+        quoted_until=state.quoted_until if state is not None else None,
     )
 
 

@@ -1,0 +1,49 @@
+"""Where parcels and invoices go: what the host's validator says of an address, and how it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import define
+
+from ..engine.capability import Seen, as_type
+from ..engine.messages import Key, Personal
+from ..errors import Refused
+from .model import Address
+from .port import CheckedAddress
+
+ADDRESSES = ("ship_to", "bill_to")
+"""The fields of a command that hold one."""
+
+
+@define
+class BadAddress(Refused):
+    """The host's validator knows that nothing arrives there."""
+
+    which: str
+    problems: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return f"{self.which}: {'; '.join(self.problems)}; ask for the address again"
+
+
+def lookups_of_addresses(command: Any) -> Iterable[Key]:
+    """What the validator is asked before the decision."""
+    return [("addresses", which) for which in ADDRESSES if getattr(command, which, None) is not None]
+
+
+def personal_address(command: Any, which: str, seen: Seen, version: int) -> Personal[Address] | None:
+    """The address as it is kept: as the validator corrected it, under the customer's name or the order's own."""
+    address = getattr(command, which)
+    if address is None:
+        return None
+    checked = seen.looked_up("addresses", which)
+    if checked is not None:
+        answer = as_type(checked, CheckedAddress)
+        if answer.problems:
+            raise BadAddress(which, answer.problems)
+        address = answer.address or address
+    order_id = as_type(command.order_id, str)
+    return Personal(command.customer or f"order:{order_id}", f"order:{order_id}:{which}:{version}", address)
