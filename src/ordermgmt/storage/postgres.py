@@ -1,0 +1,404 @@
+"""A store in PostgreSQL: for many processes and machines, and for hosts who have one anyway."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+from types import TracebackType
+from typing import Any, Self
+
+from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
+from ordermgmt.errors import Conflict, Misconfigured, MissingExtra, OutcomeUnknown, StorageFailed
+from ordermgmt.storage.checks import check_query, check_texts, check_writes, clamped
+
+try:
+    import psycopg
+except ImportError as problem:
+    raise MissingExtra("PostgresStorage needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
+
+from psycopg.pq import TransactionStatus
+
+from ordermgmt.storage import postgres_texts as texts
+from ordermgmt.storage.postgres_connections import Connection, Hosts, Lender, Own, Pool, failure
+from ordermgmt.storage.postgres_schema import NewerSchema, checked_name, migrate
+from ordermgmt.storage.postgres_texts import BEGIN, Statements, Texts, Values
+
+__all__ = ["NewerSchema", "PostgresStorage"]
+
+POLL_SECONDS = 0.002
+IDLE = TransactionStatus.IDLE
+
+
+class PostgresStorage:
+    """Keeps everything in one schema of a PostgreSQL database; a commit is on its disk when it returns.
+
+    Any number of threads, processes and machines may work on it: who needs the same rows waits for them in turn, at
+    most `busy_timeout` seconds, then gets `StorageBusy`; all others go on meanwhile.
+
+    Args:
+        database: Where it is: a connection string (``"postgresql://user@host/shop"``), or your own pool of psycopg
+            connections (`psycopg_pool.ConnectionPool`), which stays yours to close.
+        schema: The schema for its tables; made if there is none.
+        connections_max: How many connections of its own it opens at most.  Your pool has its own limit.
+        busy_timeout: Seconds to wait for rows that others hold, for a free connection, and for a server that restarts.
+        statement_timeout: Seconds after which the server gives a single statement up.
+        idle_timeout: Seconds after which the server ends a transaction whose process has stopped, and frees its rows.
+            These three are set on the store's own connections; those of your pool keep what you gave them.
+
+    Raises `Misconfigured` for a server that could lose what it acknowledged, `NewerSchema` where a newer release wrote,
+    `StorageFailed` where it cannot be reached.
+    """
+
+    volatile = False
+    exclusive = False
+
+    def __init__(
+        self,
+        database: str | Pool,
+        *,
+        schema: str = "ordermgmt",
+        connections_max: int = 10,
+        busy_timeout: float = 30.0,
+        statement_timeout: float = 60.0,
+        idle_timeout: float = 60.0,
+    ) -> None:
+        self._texts = Statements(checked_name(schema))
+        self.schema = schema
+        _check_numbers(connections_max, busy_timeout, statement_timeout, idle_timeout)
+        self._connections = _lender(database, connections_max, busy_timeout, statement_timeout, idle_timeout)
+        try:
+            self.installation = self._prepare()
+            """A random id given to the schema when it was made; a copy has the same."""
+        except BaseException:
+            self._connections.close()
+            raise
+
+    def _prepare(self) -> str:
+        try:
+            if isinstance(self._connections, Own):
+                # Where the address or the password is wrong, waiting does not help.
+                self._connections.keep(self._connections.connect())
+            with _Borrowed(self._connections) as connection:
+                try:
+                    migrate(lambda text, values: _rows(connection, text.encode(), list(values)), self._texts.schema)
+                    return str(_rows(connection, self._texts.installation, [])[0][0])
+                finally:
+                    _undo(connection)
+        except psycopg.Error as error:
+            raise failure(error) from error
+
+    def transaction(self) -> PostgresTransaction:
+        return PostgresTransaction(self._connections, self._texts)
+
+    def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
+        check_texts(chain.from_iterable(keys))
+        if not keys:
+            self._ask(b"", [])
+            return {}
+        wanted, kinds, idents = texts.keys(keys)
+        return texts.rows(wanted, self._ask(self._texts.read, [kinds, idents]))
+
+    def find(self, query: Query) -> Sequence[Found]:
+        """Find by indexes, a page at a time.
+
+        Without `upto` the name with the fewest values leads, and the others filter; with it, its index is walked from
+        the low end and all names filter.  So let an index end (be unset) when nobody waits for the entity any more.
+        """
+        check_query(query)
+        if not all(query.equal.values()):
+            return []
+        return texts.answers(query.kind, self._ask(*self._texts.find(query)))
+
+    def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        check_texts(key)
+        return texts.entries(self._ask(self._texts.history, [*key, clamped(after), clamped(limit)]))
+
+    def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        """The events of all entities with a position above `after`, none ever skipped.
+
+        Positions rise, and those of one entity in the order of its history.  A number that is missing was taken by a
+        commit that failed; one that may still be committed is never passed over: the page ends before it.
+        """
+        after = clamped(after)
+        values: Values = [after, clamped(limit)]
+        found = self._ask(self._texts.feed, values)
+        whole = texts.unbroken(found, after)
+        if whole or not found:
+            return texts.entries(found[:whole])
+        # The very next number is missing.  Its owner is saving at this moment, or has failed.
+        highest = found[-1][-1]
+        if not self._wait_for_savers():
+            return []
+        found = self._ask(self._texts.feed, values)
+        return texts.entries(found[: texts.unbroken(found, after, settled=highest)])
+
+    def _wait_for_savers(self) -> bool:
+        """Wait until everybody who is saving now has ended; False if that takes too long."""
+        deadline = time.monotonic() + self._connections.busy_timeout
+        saving = set(self._ask(self._texts.saving, []))
+        while saving:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+            saving &= set(self._ask(self._texts.saving, []))
+        return True
+
+    def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
+        check_texts(refs)
+        return dict(self._ask(self._texts.personal, [Texts(refs)]))
+
+    def erase(self, subject: str) -> int:
+        """Forget every value about a person; the server overwrites them when it vacuums the table."""
+        check_texts((subject,))
+        try:
+            with _Borrowed(self._connections) as connection:
+                return connection.execute(self._texts.erase, [subject]).rowcount
+        except psycopg.Error as error:
+            raise failure(error) from error
+
+    def statuses(self, kind: str) -> Mapping[str, int]:
+        check_texts((kind,))
+        return dict(self._ask(self._texts.statuses, [kind]))
+
+    def close(self) -> None:
+        """Close its own connections; whoever is in a transaction may still end it."""
+        self._connections.close()
+
+    def _ask(self, text: bytes, values: Values) -> list[Any]:
+        """The rows that answer a question; asked again where the connection had died since it was used last."""
+        for attempt in (1, 2, 3):
+            try:
+                with _Borrowed(self._connections) as connection:
+                    try:
+                        return _rows(connection, text, values) if text else []
+                    except psycopg.OperationalError:
+                        if attempt == 3 or not connection.closed:
+                            raise
+            except psycopg.Error as error:
+                raise failure(error) from error
+        raise AssertionError  # pragma: no cover - the third time it was raised
+
+
+class PostgresTransaction:
+    """An open transaction of a `PostgresStorage`: the rows it has loaded are nobody else's until it ends."""
+
+    __slots__ = ("_connection", "_connections", "_over", "_pid", "_texts", "_versions", "_xid")
+
+    _connection: Connection
+    _pid: int
+
+    def __init__(self, connections: Lender, statements: Statements) -> None:
+        self._connections = connections
+        self._texts = statements
+        self._over = True
+        self._versions: dict[Key, int] = {}
+        self._xid = 0
+
+    def __enter__(self) -> Self:
+        self._pid = os.getpid()
+        try:
+            self._connection = self._begun()
+        except psycopg.Error as error:
+            raise failure(error) from error
+        self._over = False
+        return self
+
+    def _begun(self) -> Connection:
+        while True:
+            connection = self._connections.borrow()
+            try:
+                connection.execute(BEGIN)
+            except BaseException as error:
+                died = connection.closed and isinstance(error, psycopg.OperationalError)
+                self._connections.give_back(connection)
+                # An idle connection dies with the server it was opened to; the next one is a fresh one at last.
+                if died:
+                    continue
+                raise
+            return connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over = True
+        if os.getpid() != self._pid:
+            return  # a forked child leaves the block too; the transaction is its parent's
+        try:
+            _undo(self._connection)
+        finally:
+            self._connections.give_back(self._connection)
+
+    def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:
+        self._check_open()
+        check_texts(chain.from_iterable(keys))
+        if not keys:
+            return {}
+        try:
+            return self._load(keys, patient=not skip_locked)
+        except psycopg.Error as error:
+            raise self._failure(error) from error
+
+    def _load(self, keys: Collection[Key], *, patient: bool = True) -> Mapping[Key, Row]:
+        wanted, kinds, idents = texts.keys(keys)
+        transaction, *found = _rows(self._connection, self._texts.take, [kinds, idents, patient])
+        self._xid = transaction[1]
+        rows = texts.rows(wanted, found)
+        # A row that is there stays as it is until we end: it is ours.  One that is absent may be made by somebody else
+        # before we make it, and then `save` says no.
+        if patient:
+            self._versions.update(dict.fromkeys(wanted, 0))
+        self._versions.update((key, row.version) for key, row in rows.items())
+        return rows
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        self._check_open()
+        check_writes(writes)
+        self._over = True
+        try:
+            if writes:
+                self._save(writes)
+        except psycopg.Error as error:
+            # Nobody else has these keys but one who was faster with them.
+            if error.sqlstate == "23505":
+                raise self._conflict(writes) from error
+            raise self._failure(error) from error
+        try:
+            self._connection.execute("COMMIT")
+        except psycopg.Error as error:
+            if not self._connection.closed:
+                raise self._failure(error) from error
+            self._learn(writes, error)
+
+    def _save(self, writes: Sequence[Write]) -> None:
+        versions = self._versions
+        unseen = [write.row.key for write in writes if write.row.key not in versions]
+        if unseen:
+            self._load(unseen)
+        stale = texts.stale(writes, versions)
+        if stale:
+            raise Conflict(stale)
+        if not _rows(self._connection, self._texts.save, texts.saved(writes))[0][0]:
+            raise self._conflict(writes)
+
+    def _conflict(self, writes: Sequence[Write]) -> Conflict:
+        """Who was faster; looked up after this transaction is undone, for the error names every stale row."""
+        try:
+            _undo(self._connection)
+            wanted, kinds, idents = texts.keys([write.row.key for write in writes])
+            rows = texts.rows(wanted, _rows(self._connection, self._texts.read, [kinds, idents]))
+        except psycopg.Error:
+            return Conflict(tuple(write.row.key for write in writes))
+        versions = {key: rows[key].version if key in rows else 0 for key in wanted}
+        return Conflict(texts.stale(writes, versions) or tuple(wanted))
+
+    def _failure(self, error: psycopg.Error) -> Exception:
+        if self._connection.closed:
+            # The server went away before it was asked to commit: nothing was saved, and deciding again is safe.
+            return Conflict(tuple(self._versions))
+        return failure(error, tuple(self._versions))
+
+    # A reply that was lost.
+
+    def _learn(self, writes: Sequence[Write], lost: psycopg.Error) -> None:
+        """The connection broke while the server was asked to commit.  Find out whether it did.
+
+        Returns if all of it was saved.  Raises `Conflict` if nothing was, so that it is decided again, and
+        `OutcomeUnknown` where the server cannot be asked.
+        """
+        if not writes:
+            return
+        try:
+            with _Borrowed(self._connections) as connection:
+                self._wait_for_the_end(connection)
+                if self._is_saved(connection, writes):
+                    return
+        except (psycopg.Error, StorageFailed) as error:
+            raise OutcomeUnknown(
+                "the connection broke during the commit, and the server could not be asked what became of it; repeat "
+                "the command under its command id"
+            ) from error
+        raise Conflict(tuple(write.row.key for write in writes)) from lost
+
+    def _wait_for_the_end(self, connection: Connection) -> None:
+        """The server may still be at it, when only the connection broke."""
+        deadline = time.monotonic() + self._connections.busy_timeout
+        while _rows(connection, b"SELECT pg_xact_status(%s::text::xid8)", [str(self._xid)])[0][0] == "in progress":
+            if time.monotonic() >= deadline:
+                raise StorageFailed("the server is still at it")
+            time.sleep(POLL_SECONDS)
+
+    def _is_saved(self, connection: Connection, writes: Sequence[Write]) -> bool:
+        # Not by the transaction's number: after a failover it may be another's.  An event's hash is nobody else's, and
+        # all of a commit is there or nothing.
+        for write in writes:
+            if write.entries:
+                last = write.entries[-1]
+                return _rows(connection, self._texts.evidence, [*last.key, last.version]) == [(last.hash,)]
+        wanted, kinds, idents = texts.keys([write.row.key for write in writes])
+        rows = texts.rows(wanted, _rows(connection, self._texts.read, [kinds, idents]))
+        return all(rows.get(write.row.key) == write.row for write in writes)
+
+    def _check_open(self) -> None:
+        if self._over or os.getpid() != self._pid:
+            raise StorageFailed("this transaction is over; open a new one")
+
+
+class _Borrowed:
+    """A connection for the time of one call."""
+
+    def __init__(self, connections: Lender) -> None:
+        self._connections = connections
+
+    def __enter__(self) -> Connection:
+        self._connection = self._connections.borrow()
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connections.give_back(self._connection)
+
+
+def _rows(connection: Connection, text: bytes, values: Values) -> list[Any]:
+    """What a statement answers; nothing where it answers nothing."""
+    # Without arguments a % is a %.
+    cursor = connection.cursor(binary=True).execute(text, values or None)
+    return cursor.fetchall() if cursor.description else []
+
+
+def _undo(connection: Connection) -> None:
+    """Undo what is open.  A connection that cannot is closed by whoever takes it back."""
+    if connection.info.transaction_status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            connection.close()
+
+
+def _lender(
+    database: str | Pool, connections_max: int, busy_timeout: float, statement_timeout: float, idle_timeout: float
+) -> Lender:
+    if isinstance(database, str):
+        return Own(
+            database,
+            connections_max=connections_max,
+            busy_timeout=busy_timeout,
+            statement_timeout=statement_timeout,
+            idle_timeout=idle_timeout,
+        )
+    if not callable(getattr(database, "connection", None)):
+        raise Misconfigured(
+            f"{type(database).__name__} is neither a connection string nor a pool; give PostgresStorage "
+            '"postgresql://user@host/shop", or a psycopg_pool.ConnectionPool'
+        )
+    return Hosts(database, busy_timeout)
+
+
+def _check_numbers(connections_max: int, *seconds: float) -> None:
+    if isinstance(connections_max, bool) or not isinstance(connections_max, int) or connections_max < 1:
+        raise Misconfigured(f"connections_max={connections_max!r}: at least one connection is needed")
+    for one in seconds:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not 0.001 <= one <= 2_000_000:
+            raise Misconfigured(f"a time-out of {one!r} s: give seconds, from 0.001 on; without one a store may hang")

@@ -1,0 +1,273 @@
+"""The statements a PostgreSQL store uses, and how values and rows are written for them and read from their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from struct import Struct
+from typing import Any
+
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
+from ordermgmt.storage.checks import clamped
+
+Values = list[Any]
+
+
+class Texts(list[str]):
+    """Sent as text[]."""
+
+
+class Blobs(list[bytes]):
+    """Sent as bytea[]."""
+
+
+class Numbers(list[int]):
+    """Sent as bigint[]."""
+
+
+# psycopg would choose the type of an array by looking into it: int2[] today and int8[] tomorrow, and no type for an
+# empty one.  Each would be another statement to prepare.  So the types are ours, and always the same.
+_HEADER = Struct("!iiiii")
+_LENGTH = Struct("!i")
+_NUMBER = Struct("!iq")
+_TEXT_OID, _BLOB_OID, _NUMBER_OID = 25, 17, 20
+
+
+class _ArrayDumper(Dumper):
+    format = Format.BINARY
+    element = 0
+
+    def dump(self, obj: Any) -> bytes:
+        if not obj:
+            return b"\0\0\0\0\0\0\0\0" + _LENGTH.pack(self.element)
+        parts = [_HEADER.pack(1, 0, self.element, len(obj), 1)]
+        self.put(obj, parts)
+        return b"".join(parts)
+
+    def put(self, obj: Any, parts: list[bytes]) -> None:
+        for one in obj:
+            parts += (_LENGTH.pack(len(one)), one)
+
+
+class _BlobsDumper(_ArrayDumper):
+    oid = 1001
+    element = _BLOB_OID
+
+
+class _TextsDumper(_ArrayDumper):
+    oid = 1009
+    element = _TEXT_OID
+
+    def put(self, obj: Any, parts: list[bytes]) -> None:
+        for one in obj:
+            text = one.encode()
+            parts += (_LENGTH.pack(len(text)), text)
+
+
+class _NumbersDumper(_ArrayDumper):
+    oid = 1016
+    element = _NUMBER_OID
+
+    def put(self, obj: Any, parts: list[bytes]) -> None:
+        parts += [_NUMBER.pack(8, one) for one in obj]
+
+
+def adapt(adapters: Any) -> None:
+    """Make a connection know how to send our arrays; nothing else about it changes."""
+    adapters.register_dumper(Texts, _TextsDumper)
+    adapters.register_dumper(Blobs, _BlobsDumper)
+    adapters.register_dumper(Numbers, _NumbersDumper)
+
+
+BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Said every time: a decision is made on rows that are locked, and waits for them instead of being sent back."""
+
+
+class Statements:
+    """The statements for one schema."""
+
+    def __init__(self, schema: str) -> None:
+        def of(text: str) -> bytes:
+            return text.replace("{s}", schema).encode()
+
+        self.schema = schema
+        self.take = of("SELECT number, version, doc, head, at FROM {s}.take(%s, %s, %s)")
+        self.save = of("SELECT {s}.save(" + ", ".join(["%s"] * 33) + ")")
+        self.read = of(
+            "SELECT k.number, e.version, e.doc, e.head, e.at"
+            " FROM unnest(%s, %s) WITH ORDINALITY AS k (kind, id, number)"
+            # OFFSET 0 keeps the look-up a look-up: no plan reads the whole table to join it.
+            " CROSS JOIN LATERAL (SELECT n.version, n.doc, n.head, n.at FROM {s}.entity AS n"
+            " WHERE n.kind = k.kind AND n.id = k.id OFFSET 0) AS e"
+        )
+        self.history = of(
+            "SELECT kind, id, version, doc, hash, at, actor, cause, command_id, position FROM {s}.history"
+            " WHERE kind = %s AND id = %s AND version > %s ORDER BY version LIMIT %s"
+        )
+        self.feed = of(
+            "SELECT kind, id, version, doc, hash, at, actor, cause, command_id, position FROM {s}.history"
+            " WHERE position > %s ORDER BY position LIMIT %s"
+        )
+        self.saving = of(
+            "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid = ({s}.saving() >> 32)::oid AND objid = ({s}.saving() & 4294967295)::oid"
+        )
+        self.personal = of("SELECT ref, doc FROM {s}.personal WHERE ref = ANY(%s)")
+        self.erase = of("DELETE FROM {s}.personal WHERE subject = %s")
+        self.statuses = of("SELECT value, count(*) FROM {s}.idx WHERE kind = %s AND name = 'status' GROUP BY value")
+        self.installation = of("SELECT installation FROM {s}.meta")
+        everything = "SELECT '', id, version, doc, head, at FROM {s}.entity WHERE kind = %s"
+        self._all = of(everything + " ORDER BY id LIMIT %s")
+        self._all_further = of(everything + " AND id > %s ORDER BY id LIMIT %s")
+        self.evidence = of("SELECT hash FROM {s}.history WHERE kind = %s AND id = %s AND version = %s")
+
+    def find(self, query: Query) -> tuple[bytes, Values]:
+        """The text and the values that answer a query, as (value, id, version, doc, head, at)."""
+        # A status is shared by many; anything else tells entities apart better.
+        names = sorted(query.equal, key=lambda name: (len(query.equal[name]), name == "status"))
+        named = [(name, Texts(dict.fromkeys(query.equal[name]))) for name in names]
+        limit = clamped(query.limit)
+        if query.upto is not None:
+            values: Values = [query.kind, *query.upto, *(query.after or ())]
+        else:
+            after = query.after[1:] if query.after else ()
+            if not named:
+                return self._all_further if after else self._all, [query.kind, *after, limit]
+            name, any_of = named.pop(0)
+            values = [any_of, query.kind, name, *after]
+        for name, any_of in named:
+            values += (query.kind, name, any_of)
+        # Where one name leads, every value of it gives a page, and the page is made of those.
+        values += (limit, query.kind) if query.upto is not None else (limit, limit, query.kind)
+        text = _find(len(named), by_value=query.upto is not None, further=query.after is not None)
+        return text.replace("{s}", self.schema).encode(), values
+
+
+_FILTER = (
+    " AND EXISTS (SELECT 1 FROM {s}.idx AS o"
+    " WHERE o.kind = %s AND o.name = %s AND o.value = ANY(%s) AND o.id = i.id OFFSET 0)"
+)
+
+
+@cache
+def _find(filters: int, *, by_value: bool, further: bool) -> str:
+    """The text for a shape of query."""
+    if by_value:
+        text = (
+            "SELECT i.value AS value, i.id AS id FROM {s}.idx AS i WHERE i.kind = %s AND i.name = %s AND i.value <= %s"
+        )
+        text += " AND (i.value, i.id) > (%s, %s)" if further else ""
+        text += _FILTER * filters + " ORDER BY i.value, i.id LIMIT %s"
+    else:
+        text = "SELECT '' AS value, c.id AS id FROM unnest(%s) AS v (value) CROSS JOIN LATERAL (SELECT i.id"
+        text += " FROM {s}.idx AS i WHERE i.kind = %s AND i.name = %s AND i.value = v.value"
+        text += " AND i.id > %s" if further else ""
+        text += _FILTER * filters + " ORDER BY i.id LIMIT %s) AS c ORDER BY c.id LIMIT %s"
+    # Only what is on the page is fetched with its document.  OFFSET 0 keeps each look-up one: no plan may read a whole
+    # table to join it, whatever the statistics say.
+    return (
+        "SELECT h.value, h.id, e.version, e.doc, e.head, e.at FROM (" + text + ") AS h"  # noqa: S608 - constant texts
+        " CROSS JOIN LATERAL (SELECT n.version, n.doc, n.head, n.at FROM {s}.entity AS n"
+        " WHERE n.kind = %s AND n.id = h.id OFFSET 0) AS e ORDER BY h.value, h.id"
+    )
+
+
+# Rows, to and from.
+
+
+def keys(wanted: Collection[Key]) -> tuple[list[Key], Texts, Texts]:
+    """The keys, each once, and as arguments."""
+    once = list(dict.fromkeys(wanted))
+    return once, Texts([kind for kind, _ in once]), Texts([ident for _, ident in once])
+
+
+def rows(wanted: Sequence[Key], found: Iterable[Any]) -> dict[Key, Row]:
+    """The rows of an answer, by key."""
+    answer: dict[Key, Row] = {}
+    for number, version, doc, head, at in found:
+        key: Key = wanted[number - 1]
+        answer[key] = Row(key, version, doc, head, at)
+    return answer
+
+
+def entries(found: Iterable[Any]) -> list[Entry]:
+    """The events of an answer."""
+    return [Entry((kind, ident), *rest) for kind, ident, *rest in found]
+
+
+def unbroken(found: Sequence[tuple[Any, ...]], after: int, *, settled: int = 0) -> int:
+    """How many rows of the feed may be told: up to the first number that is missing and may still come.
+
+    Numbers up to `settled` come no more if they are missing.
+    """
+    for count, row in enumerate(found):
+        position: int = row[-1]
+        if position > max(after, settled) + 1:
+            return count
+        after = position
+    return len(found)
+
+
+def answers(kind: str, found: Iterable[Any]) -> list[Found]:
+    """The answers to a query."""
+    return [
+        Found((value, ident), Row((kind, ident), version, doc, head, at))
+        for value, ident, version, doc, head, at in found
+    ]
+
+
+def saved(writes: Sequence[Write]) -> Values:
+    """A batch, as the arguments of `save`."""
+    made = [write.row for write in writes if not write.expected]
+    changed = [(write.row, write.expected) for write in writes if write.expected]
+    told = [entry for write in writes for entry in write.entries]
+    lost = [(*write.row.key, *item) for write in writes for item in write.unindex.items()]
+    gained = [(*write.row.key, *item) for write in writes for item in write.index.items()]
+    personal = {value.ref: value for write in writes for value in write.personal}.values()
+    return [
+        Texts([row.key[0] for row in made]),
+        Texts([row.key[1] for row in made]),
+        Numbers([row.version for row in made]),
+        Blobs([row.doc for row in made]),
+        Texts([row.head for row in made]),
+        Texts([row.at for row in made]),
+        Texts([row.key[0] for row, _ in changed]),
+        Texts([row.key[1] for row, _ in changed]),
+        Numbers([expected for _, expected in changed]),
+        Numbers([row.version for row, _ in changed]),
+        Blobs([row.doc for row, _ in changed]),
+        Texts([row.head for row, _ in changed]),
+        Texts([row.at for row, _ in changed]),
+        Texts([entry.key[0] for entry in told]),
+        Texts([entry.key[1] for entry in told]),
+        Numbers([entry.version for entry in told]),
+        Blobs([entry.doc for entry in told]),
+        Texts([entry.hash for entry in told]),
+        Texts([entry.at for entry in told]),
+        Texts([entry.actor for entry in told]),
+        Texts([entry.cause for entry in told]),
+        Texts([entry.command_id for entry in told]),
+        *_index(lost),
+        *_index(gained),
+        Texts([value.ref for value in personal]),
+        Texts([value.subject for value in personal]),
+        Blobs([value.doc for value in personal]),
+    ]
+
+
+def _index(places: Sequence[tuple[str, str, str, str]]) -> tuple[Texts, Texts, Texts, Texts]:
+    return (
+        Texts([kind for kind, _, _, _ in places]),
+        Texts([name for _, _, name, _ in places]),
+        Texts([value for _, _, _, value in places]),
+        Texts([ident for _, ident, _, _ in places]),
+    )
+
+
+def stale(writes: Sequence[Write], versions: Mapping[Key, int]) -> tuple[Key, ...]:
+    """The rows that are not at the version they are written on."""
+    return tuple([write.row.key for write in writes if versions[write.row.key] != write.expected])
