@@ -7,6 +7,7 @@ Both classes put the same engine behind the same names.  What differs is only wh
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import random
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
@@ -294,6 +295,15 @@ def _alone(storage: Storage | AsyncStorage) -> None:
         )
 
 
+def _joined(storage: Any, connection: object) -> Any:
+    join = getattr(storage, "joined", None)
+    if join is None:
+        raise Misconfigured(
+            f"{type(storage).__name__} cannot join a transaction of yours; use SqliteStorage or PostgresStorage"
+        )
+    return join(connection)
+
+
 def _unclaimed(commands: Sequence[Command[Any]], storage: Storage | AsyncStorage) -> None:
     """Whoever claims an effect is about to send it."""
     if any(isinstance(command, ClaimEffect) for command in commands):
@@ -452,6 +462,18 @@ class OrderManagement:
         job = self._settings.job(command, by, command_id)
         state: State = self._handle([job])[0].unwrap()
         return state
+
+    def within(self, connection: object) -> OrderManagement:
+        """The same shop within a transaction of yours: ``shop.within(session).handle(…)``.
+
+        `connection` is on the same database: the driver's own, SQLAlchemy's `Connection` or `Session`, or Django's
+        `connection`.  What is handled there is saved in your transaction, behind a savepoint each time, and you commit
+        it or roll it back.  An error that is `retryable` means: roll back and do the whole unit of work again.  Due
+        work is refused there; do it after the commit, with this shop.
+        """
+        shop = copy.copy(self)
+        shop._storage = _joined(self._storage, connection)  # noqa: SLF001 - a copy of ourselves
+        return shop
 
     def prepared(self, command: Command[Any], *, by: str | None = None, command_id: str | None = None) -> Job:
         """The command checked, its ids given and its items looked up: what `decide` takes.  Raises `InvalidInput`."""
@@ -695,6 +717,17 @@ class AsyncOrderManagement:
         results = await self._handle([await self._job(command, by, command_id)])
         state: State = results[0].unwrap()
         return state
+
+    def within(self, connection: object) -> AsyncOrderManagement:
+        """See `OrderManagement.within`: here with a connection that is awaited, such as psycopg's `AsyncConnection`."""
+        if not self._awaits:
+            raise Misconfigured(
+                f"{type(self._storage).__name__} works in threads of its own, which cannot share your connection; use "
+                "OrderManagement.within in the thread that has it"
+            )
+        shop = copy.copy(self)
+        shop._storage = _joined(self._storage, connection)  # noqa: SLF001 - a copy of ourselves
+        return shop
 
     async def prepared(self, command: Command[Any], *, by: str | None = None, command_id: str | None = None) -> Job:
         """See `OrderManagement.prepared`."""

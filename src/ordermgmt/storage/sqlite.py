@@ -6,26 +6,23 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, StorageBusy, StorageFailed
+from ordermgmt.storage import sqlite_rows as rows
 from ordermgmt.storage import sqlite_texts as texts
-from ordermgmt.storage.checks import check_query, check_texts, check_writes, clamped
+from ordermgmt.storage.checks import check_texts, check_writes
 from ordermgmt.storage.sqlite_connections import Connections, failure, patiently
+from ordermgmt.storage.sqlite_joined import JoinedSqliteStorage
+from ordermgmt.storage.sqlite_rows import Values
 from ordermgmt.storage.sqlite_schema import NewerSchema, migrate
 
 __all__ = ["NewerSchema", "SqliteStorage"]
-
-T = TypeVar("T")
-Values = Sequence[str | int | bytes]
-
-KEYS_MAX = 500
-"""How many keys one SELECT asks for."""
 
 
 class SqliteStorage:
@@ -64,13 +61,13 @@ class SqliteStorage:
     def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
         check_texts(chain.from_iterable(keys))
         with _Reading(self._connections) as reading:
-            if len(keys) > KEYS_MAX:
+            if len(keys) > rows.KEYS_MAX:
                 # Several SELECTs see the same state only in one transaction.
                 reading.select("BEGIN", ())
-            rows = _rows(reading.select, keys)
-            if len(keys) > KEYS_MAX:
+            found = rows.read(reading.select, keys)
+            if len(keys) > rows.KEYS_MAX:
                 reading.select("COMMIT", ())
-            return rows
+            return found
 
     def find(self, query: Query) -> Sequence[Found]:
         """Find by indexes, a page at a time.
@@ -78,34 +75,20 @@ class SqliteStorage:
         Without `upto` the name with the fewest values leads, and the others filter; with it, its index is walked from
         the low end and all names filter.  So let an index end (be unset) when nobody waits for the entity any more.
         """
-        check_query(query)
-        if not all(query.equal.values()):
-            return []
-        text, values = texts.find(query)
         with _Reading(self._connections) as reading:
-            found = reading.select(text, values)
-        kind = query.kind
-        return [
-            Found((value, ident), Row((kind, ident), version, doc, head, at))
-            for value, ident, version, doc, head, at in found
-        ]
+            return rows.find(reading.select, query)
 
     def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
-        check_texts(key)
         with _Reading(self._connections) as reading:
-            return _entries(reading.select(texts.HISTORY, (*key, clamped(after), clamped(limit))))
+            return rows.history(reading.select, key, after, limit)
 
     def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         with _Reading(self._connections) as reading:
-            return _entries(reading.select(texts.FEED, (clamped(after), clamped(limit))))
+            return rows.feed(reading.select, after, limit)
 
     def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
-        check_texts(refs)
         with _Reading(self._connections) as reading:
-            answer: dict[str, bytes] = {}
-            for some in _batches(refs):
-                answer.update(reading.select(texts.personal(len(some)), some))
-            return answer
+            return rows.personal(reading.select, refs)
 
     def erase(self, subject: str) -> int:
         check_texts((subject,))
@@ -113,9 +96,12 @@ class SqliteStorage:
             return transaction.erase(subject)
 
     def statuses(self, kind: str) -> Mapping[str, int]:
-        check_texts((kind,))
         with _Reading(self._connections) as reading:
-            return dict(reading.select(texts.STATUSES, (kind,)))
+            return rows.statuses(reading.select, kind)
+
+    def joined(self, connection: object) -> JoinedSqliteStorage:
+        """The same store on a connection of the host's, within the transaction that is open there."""
+        return JoinedSqliteStorage(connection)
 
     def integrity(self, *, thorough: bool = False) -> Sequence[str]:
         """What SQLite finds wrong with the file; nothing if all is well.  Commits wait meanwhile.
@@ -209,11 +195,11 @@ class SqliteTransaction:
             raise failure(error) from error
 
     def _load(self, keys: Collection[Key]) -> Mapping[Key, Row]:
-        rows = _rows(self._select, keys)
+        found = rows.read(self._select, keys)
         # What we have seen stays true to the end of the transaction: nobody else may write.
         self._versions.update(dict.fromkeys(keys, 0))
-        self._versions.update((key, row.version) for key, row in rows.items())
-        return rows
+        self._versions.update((key, row.version) for key, row in found.items())
+        return found
 
     def commit(self, writes: Sequence[Write]) -> None:
         self._check_open()
@@ -227,51 +213,17 @@ class SqliteTransaction:
             stale = tuple(write.row.key for write in writes if versions[write.row.key] != write.expected)
             if stale:
                 raise Conflict(stale)
-            self._save(writes)
+            rows.save(self._connection.executemany, writes)
             self._finish()
         except sqlite3.Error as error:
             raise failure(error) from error
-
-    def _save(self, writes: Sequence[Write]) -> None:
-        made: list[Values] = []
-        changed: list[Values] = []
-        events: list[Values] = []
-        unindexed: list[Values] = []
-        indexed: list[Values] = []
-        personal: list[Values] = []
-        for write in writes:
-            row = write.row
-            kind, ident = row.key
-            if write.expected:
-                changed.append((row.version, row.doc, row.head, row.at, kind, ident, write.expected))
-            else:
-                made.append((kind, ident, row.version, row.doc, row.head, row.at))
-            events += [
-                (kind, ident, e.version, e.doc, e.hash, e.at, e.actor, e.cause, e.command_id) for e in write.entries
-            ]
-            unindexed += [(kind, name, value, ident) for name, value in write.unindex.items()]
-            indexed += [(kind, name, value, ident) for name, value in write.index.items()]
-            personal += [(p.ref, p.subject, p.doc) for p in write.personal]
-        put = self._connection.executemany
-        if made:
-            put(texts.INSERT_ENTITY, made)
-        if changed and put(texts.UPDATE_ENTITY, changed).rowcount != len(changed):
-            raise StorageFailed("rows changed under the writer's lock; the file is not safe where it is")
-        if events:
-            put(texts.INSERT_HISTORY, events)
-        if unindexed:
-            put(texts.DELETE_INDEX, unindexed)
-        if indexed:
-            put(texts.INSERT_INDEX, indexed)
-        if personal:
-            put(texts.PUT_PERSONAL, personal)
 
     def erase(self, subject: str) -> int:
         """Forget a person's values, and commit that."""
         self._check_open()
         self._over = True
         try:
-            gone = self._connection.execute("DELETE FROM personal WHERE subject = ?", (subject,)).rowcount
+            gone = self._connection.execute(texts.ERASE, (subject,)).rowcount
             self._finish()
         except sqlite3.Error as error:
             raise failure(error) from error
@@ -345,24 +297,3 @@ class _Reading:
                 target.close()
         except sqlite3.Error as error:
             raise failure(error) from error
-
-
-def _rows(select: Callable[[str, Values], list[Any]], keys: Collection[Key]) -> dict[Key, Row]:
-    answer: dict[Key, Row] = {}
-    for some in _batches(keys):
-        found = select(texts.rows(len(some)), [text for key in some for text in key])
-        for kind, ident, version, doc, head, at in found:
-            key = kind, ident
-            answer[key] = Row(key, version, doc, head, at)
-    return answer
-
-
-def _entries(found: list[Any]) -> list[Entry]:
-    return [Entry((kind, ident), *rest) for kind, ident, *rest in found]
-
-
-def _batches(things: Collection[T]) -> Iterator[Sequence[T]]:
-    if len(things) <= KEYS_MAX:
-        return iter([list(things)] if things else [])
-    rest = iter(things)
-    return iter(lambda: list(islice(rest, KEYS_MAX)), [])

@@ -24,6 +24,7 @@ HISTORY = """
 FEED = """
     SELECT kind, id, version, doc, hash, at, actor, cause, command_id, position FROM history
     WHERE position > ? ORDER BY position LIMIT ?"""
+ERASE = "DELETE FROM personal WHERE subject = ?"
 STATUSES = "SELECT value, count(*) FROM idx WHERE kind = ? AND name = 'status' GROUP BY value"
 ALL_OF_KIND = "SELECT '', id, version, doc, head, at FROM entity WHERE kind = ? ORDER BY id LIMIT ?"
 ALL_OF_KIND_AFTER = "SELECT '', id, version, doc, head, at FROM entity WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"
