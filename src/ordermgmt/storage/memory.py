@@ -160,11 +160,10 @@ class MemoryStorage:
             (self._ids_with(query, name) for name in query.equal), key=lambda lists: sum(map(len, lists))
         )
         fewest, *others = candidates
-        return (
-            ident
-            for ident in merge(*(_above(ids, after) for ids in fewest))
-            if all(any(_contains(ids, ident) for ids in lists) for lists in others)
-        )
+        found = merge(*(_above(ids, after) for ids in fewest)) if len(fewest) != 1 else _above(fewest[0], after)
+        if not others:  # one name with one value, as most queries are
+            return found
+        return (ident for ident in found if all(any(_contains(ids, ident) for ids in lists) for lists in others))
 
     def _matching_upto(self, query: Query, name: str, highest: str) -> Iterator[tuple[str, str]]:
         for ident in self._matching(query, None):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import msgspec
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from ..engine.assembly import Assembly
 from ..engine.transaction import Found, Key, Query, Row, Storage
@@ -14,6 +15,8 @@ from ..errors import OrderManagementError
 
 PAGE = 500
 """Rows, or events, looked at in one read."""
+DECODED_BYTES_MAX = 4_000_000
+"""How much stored text is remembered together with what it was decoded to."""
 LOOKS = 3
 """How often a finding must be seen, on fresh reads, before it is reported."""
 
@@ -53,12 +56,40 @@ Findings = Iterator[tuple[str, str]]
 """(law, explanation)."""
 
 
+class _Decoded:
+    """What the last rows of a shop were decoded to: the same bytes are the same state, and most rows of an order have
+    not changed since it was checked last.  Bounded by the bytes it remembers; a large state is not remembered.
+    """
+
+    def __init__(self) -> None:
+        self._states = dict[bytes, Any]()
+        self._bytes = 0
+
+    def get(self, doc: bytes) -> Any:
+        """The state, or None where these bytes were not decoded lately."""
+        return self._states.get(doc)
+
+    def keep(self, doc: bytes, state: Any) -> None:
+        if len(doc) > DECODED_BYTES_MAX // 64:
+            return
+        self._bytes += len(doc)
+        if self._bytes > DECODED_BYTES_MAX:
+            self._states, self._bytes = dict[bytes, Any](), len(doc)
+        self._states[doc] = state
+
+
+_decoded: WeakKeyDictionary[Assembly, _Decoded] = WeakKeyDictionary()
+"""By shop, and gone with it."""
+
+
 class View:
     """A store as it is read for one check: rows are read once and decoded once."""
 
     def __init__(self, shop: Verifiable) -> None:
         self.assembly = shop.assembly
         self.storage = shop.storage
+        decoded = _decoded.get(shop.assembly)
+        self._decoded = decoded if decoded is not None else _decoded.setdefault(shop.assembly, _Decoded())
         self._states = dict[Key, Any]()
         self._rows = dict[Key, Row]()
 
@@ -106,21 +137,25 @@ class View:
         return self.exists("discrepancy", about=f"{kind}/{id}")
 
     def _decode(self, row: Row) -> Any:
+        state = self._decoded.get(row.doc)
+        if state is not None:
+            return state
         try:
-            return self.assembly.codec.decode(row.doc)
+            state = self.assembly.codec.decode(row.doc)
+            self._decoded.keep(row.doc, state)
+            return state
         except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as problem:
             return Breach("readable", *row.key, f"its state cannot be read ({type(problem).__name__})")
 
 
 def pages(storage: Storage, query: Query) -> Iterator[Found]:
     """All answers, a page at a time."""
-    after = query.after
     while True:
-        page = storage.find(Query(kind=query.kind, equal=query.equal, upto=query.upto, after=after, limit=query.limit))
+        page = storage.find(query)
         yield from page
         if len(page) < query.limit:
             return
-        after = page[-1].place
+        query = evolve(query, after=page[-1].place)
 
 
 def lasting(look: Callable[[], Iterable[Breach]]) -> list[Breach]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from ..engine.effects import Intent
 from ..engine.instants import from_text
 from ..engine.laters import Reminder
+from ..engine.transaction import Key
 from ..errors import NotFound
 from ..money import AMOUNT_MINOR_MAX, cumulative
 from ..orders.lifecycle import BUCKETS
@@ -40,23 +42,16 @@ def order_and_all(view: View, order_id: str) -> Iterator[Breach]:
         yield order
     if not isinstance(order, Order):
         return
-    view.read(
-        [
-            ("reservation", order_id),
-            *(("payment", payment) for payment in order.payments),
-            *(("shipment", shipment) for shipment in order.shipments),
-            *(("stock", stock_id(line.sku, line.location)) for line in order.lines.values() if line.kind == "stocked"),
-        ]
-    )
+    beside: list[Key] = [
+        ("reservation", order_id),
+        *(("shipment", shipment) for shipment in order.shipments),
+        *{("stock", stock_id(line.sku, line.location)) for line in order.lines.values() if line.kind == "stocked"},
+    ]
+    view.read(beside)
     yield from laws_of(view, "order", order_id, order)
-    for kind, ids in (
-        ("reservation", (order_id,)),
-        ("payment", order.payments),
-        ("shipment", order.shipments),
-        ("stock", {stock_id(line.sku, line.location) for line in order.lines.values() if line.kind == "stocked"}),
-    ):
-        for id in ids:
-            yield from laws_of(view, kind, id, view.state(kind, id))
+    # The order's own laws have looked for its payments, so these are read already.
+    for key in (*beside, *(("payment", payment_id) for payment_id in order.payments)):
+        yield from laws_of(view, *key, view.state(*key))
     for refund_id, refund in view.find("refund", order=order_id):
         yield from laws_of(view, "refund", refund_id, refund)
     for effect_id, intent in view.find("effect", group=order_id):
@@ -67,10 +62,14 @@ def laws_of(view: View, kind: str, id: str, state: Any) -> Iterator[Breach]:
     """The laws of a state, by its type: a host's own kinds have none of ours."""
     if isinstance(state, Breach):
         yield state
-    for wanted, laws in _STATE_LAWS.items():
-        if isinstance(state, wanted):
-            for law, explanation in laws(view, state):
-                yield Breach(law, kind, id, explanation)
+    for laws in _laws_for(type(state)):
+        for law, explanation in laws(view, state):
+            yield Breach(law, kind, id, explanation)
+
+
+@cache
+def _laws_for(type_of_state: type[Any]) -> tuple[Callable[[View, Any], Findings], ...]:
+    return tuple(laws for wanted, laws in _STATE_LAWS.items() if issubclass(type_of_state, wanted))
 
 
 def _money(**amounts: Any) -> Findings:
