@@ -138,6 +138,12 @@ class Own:
             f"SET statement_timeout = {int(statement_timeout * 1000)}",
             f"SET idle_in_transaction_session_timeout = {int(idle_timeout * 1000)}",
             "SET client_encoding = 'UTF8'",
+            # Only our own statements run here, and all of them look a few keys up: one plan each, and no reading of
+            # whole tables because a table was small when the plan was made.
+            "SET plan_cache_mode = force_generic_plan",
+            "SET enable_seqscan = off",
+            "SET enable_hashjoin = off",
+            "SET enable_mergejoin = off",
         ]
         self._closed = False
         self._start()

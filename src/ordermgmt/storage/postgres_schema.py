@@ -20,8 +20,11 @@ NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 # trip; they belong to a schema version, and a later one that changes their arguments gives them another name.
 #
 # Every join below looks a handful of keys up.  The planner cannot know that, and on a table that is small when a plan
-# is made and large when it is used it may choose to read all of it; so it is left no choice.
-_LOOKUPS = "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off"
+# is made and large when it is used it may choose to read all of it; so it is left no choice, and makes a plan once.
+_LOOKUPS = (
+    "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off"
+    " SET plan_cache_mode = force_generic_plan"
+)
 
 # One snapshot is taken for a statement, before it waits for locks.  A row that is there is read as it is when its lock
 # is ours; one that was absent in the snapshot may have been made meanwhile, by whoever we waited for.  So what is
