@@ -30,6 +30,8 @@ from ordermgmt import (
     ConfirmOrder,
     Content,
     Discrepancy,
+    DraftOrder,
+    EditDraft,
     ExpireOrder,
     GatewayCapabilities,
     GrantCredit,
@@ -55,9 +57,11 @@ from ordermgmt import (
     PayNow,
     Personal,
     PickShipment,
+    PlaceDraft,
     PlaceOrder,
     PlanShipment,
     PutAwayStock,
+    QuoteOrder,
     ReceiveStock,
     RecordAuthorisation,
     RecordCapture,
@@ -86,6 +90,7 @@ from ordermgmt import (
     Tender,
     UnitPrice,
     VoidPayment,
+    WithdrawQuote,
     orders,
 )
 from ordermgmt.orders.lifecycle import ORDER
@@ -160,6 +165,9 @@ def furnished() -> OrderManagement:
     place(shop, "free", pay=OnAccount())
     place(shop, "waits", pay=OnAccount())
     shop.handle(HoldOrder(order_id="waits", reason="address"))
+    shop.handle(DraftOrder(order_id="draft", lines=[line("mug", 3)]))
+    shop.handle(DraftOrder(order_id="quoted", lines=[line("mug", 3)]))
+    shop.handle(QuoteOrder(order_id="quoted", valid_for=dt.timedelta(days=7)))
     return shop
 
 
@@ -215,6 +223,17 @@ def fact(**more: Any) -> dict[str, Any]:
     return {"payment_id": "paid:1", "order_id": "paid", "transaction_id": "txn", "amount": eur("1.00")} | more
 
 
+ENTRY: dict[str, Any] = {
+    "ship_to": ANN,
+    "bill_to": ANN,
+    "customer": "ann",
+    "channel": "web",
+    "location": "main",
+    "carrier": "parcel",
+    "reference": "PO 7",
+    "external": "web-1001",
+}
+
 EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     AddNote: {"order_id": "paid", "text": "called twice", "line_id": "1"},
     AdvanceOrder: {"order_id": "hand", "step": "check", "note": "looks good"},
@@ -226,6 +245,8 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     CapturePayment: {"payment_id": "paid:1", "amount": eur("1.00")},
     CloseOrder: {"order_id": "done"},
     ConfirmOrder: {"order_id": "hand"},
+    DraftOrder: {"order_id": "fresh", "lines": [line("mug", 2)], "shipping": eur("4.90"), **ENTRY},
+    EditDraft: {"order_id": "draft", "lines": [line("mug", 2)], "shipping": eur("4.90"), **ENTRY},
     ExpireOrder: {"order_id": "new"},
     GrantCredit: {"order_id": "paid", "amount": eur("1.00"), "reason": "late"},
     HandOverShipment: {"shipment_id": "plain:s1", "occurred_at": None},
@@ -233,17 +254,18 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     MoveUnits: {"order_id": "hand", "moves": [Move("1", "pick", 1)], "reason": "", "partly": True},
     PackShipment: {"shipment_id": "paid:s1"},
     PickShipment: {"shipment_id": "paid:s1"},
+    PlaceDraft: {
+        "order_id": "draft",
+        "pay": card_pays(),
+        "confirm": "by_hand",
+        "pay_within": dt.timedelta(days=1),
+    },
     PlaceOrder: {
         "order_id": "fresh",
         "lines": [line("mug", 2)],
         "pay": card_pays(),
         "shipping": eur("4.90"),
-        "ship_to": ANN,
-        "customer": "ann",
-        "channel": "web",
-        "location": "main",
-        "carrier": "parcel",
-        "reference": "PO 7",
+        **ENTRY,
         "confirm": "by_hand",
         "pay_within": dt.timedelta(days=1),
         "placed_at": pendulum.datetime(2025, 12, 31),
@@ -257,6 +279,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
         "consignment_id": "c1",
     },
     PutAwayStock: {"sku": "mug", "location": "main", "quantity": 1},
+    QuoteOrder: {"order_id": "draft", "valid_for": dt.timedelta(days=1)},
     ReceiveStock: {"sku": "mug", "location": "main", "quantity": 1, "reference": "delivery 9"},
     RecordAuthorisation: fact(occurred_at=pendulum.datetime(2026, 1, 1), ask=0),
     RecordCapture: fact(),
@@ -287,6 +310,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     ResolveDiscrepancy: {"discrepancy_id": "", "note": "seen"},
     RetryEffect: {"effect_id": "payment.mute:1.000001", "note": "try"},
     VoidPayment: {"payment_id": "paid:1"},
+    WithdrawQuote: {"order_id": "quoted", "reason": "wrong price"},
 }
 
 
@@ -475,7 +499,7 @@ def test_a_hostile_value_is_refused_with_an_error_of_ours_and_changes_nothing(
 
 VALUES: Mapping[type[Any], tuple[dict[str, Any], Callable[[Any], Command[Any]]]] = {
     Line: (
-        {"sku": "mug", "quantity": 1, "unit_price": eur("1.00"), "line_id": "a"},
+        {"sku": "mug", "quantity": 1, "unit_price": eur("1.00"), "line_id": "a", "external": "item-7"},
         lambda value: PlaceOrder(order_id="x", lines=[value], pay=card_pays()),
     ),
     Tender: (
@@ -548,6 +572,17 @@ REFUSED = [
     CancelOrder(order_id="done"),
     CancelOrder(order_id="held"),
     AddNote(order_id="paid", text="x", line_id="9"),
+    CancelUnits(order_id="draft", units={"1": 1}),
+    DraftOrder(order_id="paid", lines=[line("mug", 1)]),
+    EditDraft(order_id="paid", lines=[line("mug", 1)]),
+    EditDraft(order_id="quoted", lines=[line("mug", 1)]),
+    EditDraft(order_id="nobody", lines=[line("mug", 1)]),
+    GrantCredit(order_id="draft", amount=eur("1.00")),
+    MoveUnits(order_id="draft", moves=[Move("1", "reserve", 1)]),
+    PlaceDraft(order_id="paid", pay=OnAccount()),
+    PlaceDraft(order_id="quoted", pay=PaidElsewhere(method="cash", amount=eur("29.99"))),
+    QuoteOrder(order_id="paid", valid_for=dt.timedelta(days=1)),
+    WithdrawQuote(order_id="draft"),
     HoldOrder(order_id="waits", reason="address"),
     HoldOrder(order_id="held", reason="address"),
     HandOverShipment(shipment_id="waits:s1"),

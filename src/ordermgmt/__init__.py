@@ -46,7 +46,19 @@ from .errors import (
 from .management import DEFAULT_CAPABILITIES, AsyncOrderManagement, OrderManagement, Page, Preview, Recorded
 from .money import CurrencyMismatch, InvalidAmount, InvalidQuantity, Money, UnitPrice, UnknownCurrency
 from .operations import AsyncEffects, Effects
-from .orders import orders
+from .orders import orders, references
+from .orders.addresses import BadAddress
+from .orders.drafts import (
+    DraftOrder,
+    EditDraft,
+    NotADraft,
+    NotQuoted,
+    PlaceDraft,
+    Quoted,
+    QuoteOrder,
+    QuoteOver,
+    WithdrawQuote,
+)
 from .orders.holds import AddNote, HoldOrder, OnHold, OrderEnded, ReleaseHold, TooMany
 from .orders.messages import (
     AdvanceOrder,
@@ -67,8 +79,17 @@ from .orders.messages import (
     Tender,
 )
 from .orders.model import Address, Hold, Note, Order, OrderLine
-from .orders.port import AnyItem, Item, Items, ListedItems
-from .orders.rules import AlreadyShipped, NotComplete, NotEnoughUnits, OverDue, PaymentMismatch, UnknownSku
+from .orders.port import Addresses, AnyItem, CheckedAddress, Item, Items, ListedItems
+from .orders.references import Reference, ReferenceTaken
+from .orders.rules import (
+    AlreadyShipped,
+    NotComplete,
+    NotEnoughUnits,
+    NotPlaced,
+    OverDue,
+    PaymentMismatch,
+    UnknownSku,
+)
 from .payments import payments
 from .payments.messages import (
     Authorise,
@@ -127,6 +148,7 @@ from .stock.rules import NotThatMany, OutOfStock, TooMuchStock
 __all__ = [
     "AddNote",
     "Address",
+    "Addresses",
     "AdvanceOrder",
     "AlreadyExists",
     "AlreadyShipped",
@@ -138,6 +160,7 @@ __all__ = [
     "AsyncEffects",
     "AsyncOrderManagement",
     "Authorise",
+    "BadAddress",
     "Batcher",
     "BuyLabel",
     "CancelEffect",
@@ -150,6 +173,7 @@ __all__ = [
     "Capture",
     "CapturePayment",
     "Carrier",
+    "CheckedAddress",
     "Clock",
     "CloseOrder",
     "Command",
@@ -165,6 +189,8 @@ __all__ = [
     "Declined",
     "Disagreement",
     "Discrepancy",
+    "DraftOrder",
+    "EditDraft",
     "Effect",
     "EffectAttempted",
     "Effects",
@@ -204,10 +230,13 @@ __all__ = [
     "NamedPolicy",
     "NewerVersion",
     "News",
+    "NotADraft",
     "NotAllowed",
     "NotComplete",
     "NotEnoughUnits",
     "NotFound",
+    "NotPlaced",
+    "NotQuoted",
     "NotReconciled",
     "NotThatMany",
     "NotThere",
@@ -242,10 +271,14 @@ __all__ = [
     "Pending",
     "Personal",
     "PickShipment",
+    "PlaceDraft",
     "PlaceOrder",
     "PlanShipment",
     "Preview",
     "PutAwayStock",
+    "QuoteOrder",
+    "QuoteOver",
+    "Quoted",
     "Reaction",
     "ReceiveStock",
     "Reconciliation",
@@ -267,6 +300,8 @@ __all__ = [
     "RecordUndeliverable",
     "RecordVoid",
     "Recorded",
+    "Reference",
+    "ReferenceTaken",
     "Refund",
     "Refused",
     "RejectOrder",
@@ -304,11 +339,13 @@ __all__ = [
     "VoidLabel",
     "VoidPayment",
     "WebhookRejected",
+    "WithdrawQuote",
     "WrongCurrency",
     "changed",
     "on",
     "orders",
     "payments",
+    "references",
     "refunds",
     "require",
     "reservations",

@@ -11,7 +11,7 @@ from pendulum import DateTime
 from ..engine.messages import Event
 from ..management import OrderManagement, Recorded
 from ..money import Money
-from ..orders import holds
+from ..orders import drafts, holds
 from ..orders import messages as orders
 from ..orders.model import Order
 from ..payments import messages as payments
@@ -131,12 +131,27 @@ def _told(commit: Iterable[Recorded], whole: Whole) -> Iterator[Step]:
 Tell = Callable[[Recorded, Any, Whole], str]
 
 
+def _entered(what: str) -> Tell:
+    def tell(one: Recorded, event: orders.OrderEntered, whole: Whole) -> str:
+        told = [f"{line.quantity} × {line.sku}" for line in event.lines]
+        if len(told) > LINES_TOLD_MAX + 1:
+            told = [*told[:LINES_TOLD_MAX], f"{len(told) - LINES_TOLD_MAX} more lines"]
+        total = sum(line.minor for line in event.lines) + sum(charge.minor for charge in event.charges)
+        return f"{what}: {', '.join(told)}\n{Money.of_minor(total, event.currency)}"
+
+    return tell
+
+
 def _placed(one: Recorded, event: orders.OrderPlaced, whole: Whole) -> str:
     units = whole.units((line.line_id, line.quantity) for line in event.lines)
     goods = whole.money(sum(line.minor for line in event.lines))
     charges = "".join(f" + {charge.name} {whole.money(charge.minor)}" for charge in event.charges)
     total = f" = {whole.order.total}" if event.charges else ""
     return f"Order placed: {units}\n{goods}{charges}{total}"
+
+
+def _quoted(one: Recorded, event: drafts.OrderQuoted, whole: Whole) -> str:
+    return f"Quoted: the price stands until {event.until.format('D MMM YYYY HH:mm')}"
 
 
 _MOVES = {
@@ -248,6 +263,10 @@ HEARD, DECIDED, FOLLOWED, ASKED = 0, 1, 2, 3
 
 WORDS: Mapping[type[Event], tuple[int, str, Tell]] = {
     orders.OrderPlaced: (DECIDED, "bold", _placed),
+    drafts.OrderDrafted: (DECIDED, "bold", _entered("Drafted")),
+    drafts.DraftEdited: (DECIDED, "bold", _entered("Edited")),
+    drafts.OrderQuoted: (DECIDED, "bold", _quoted),
+    drafts.QuoteWithdrawn: (DECIDED, "bold", _reason("Quote withdrawn")),
     orders.OrderConfirmed: (DECIDED, "bold", _plain("Order confirmed")),
     orders.OrderCancelled: (DECIDED, "bold", _reason("Order cancelled")),
     orders.OrderRejected: (DECIDED, "bold", _reason("Order rejected")),

@@ -22,6 +22,7 @@ from ..engine.transaction import Key, Query, Row
 from ..errors import InvalidInput, Refused
 from ..management import DEFAULT_CAPABILITIES, OrderManagement
 from ..money import Money
+from ..orders.drafts import DraftOrder
 from ..orders.messages import Line, PayNow, PlaceOrder, Tender
 from ..orders.model import Order
 from ..stock.messages import ReceiveStock
@@ -193,6 +194,9 @@ class _Run:
 
     def _place(self) -> None:
         sale = self._rng.random() < 0.5
+        if self._rng.random() < 0.2:
+            self._orders += self._try(_drafted(f"L{self._orders + 1}"))
+            return
         placed = self._try(
             PlaceOrder(
                 order_id=f"L{self._orders + 1}",
@@ -280,6 +284,11 @@ class _Run:
         while page := self._storage.find(Query(kind=kind, after=after, limit=500)):
             yield from (one.row for one in page)
             after = page[-1].place
+
+
+def _drafted(order_id: str) -> DraftOrder:
+    line = Line(sku="cup", quantity=2, unit_price=Money("3.33", "EUR"))
+    return DraftOrder(order_id=order_id, lines=[line], channel="laws", external=f"no. {order_id}")
 
 
 def _foreseen(shop: OrderManagement, command: Command[Any]) -> Any:

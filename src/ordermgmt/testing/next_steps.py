@@ -7,7 +7,10 @@ public API, in a fixed order: the same shop gives the same lists.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
+
+import attrs
 
 from ..engine.adapters import NotThere
 from ..engine.codec import Opaque
@@ -15,6 +18,7 @@ from ..engine.effects import Intent, Succeeded
 from ..engine.messages import Command, News
 from ..management import OrderManagement
 from ..money import Money
+from ..orders.drafts import EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
 from ..orders.holds import AddNote, HoldOrder, ReleaseHold
 from ..orders.messages import (
     AdvanceOrder,
@@ -23,9 +27,13 @@ from ..orders.messages import (
     CloseOrder,
     ConfirmOrder,
     GrantCredit,
+    Line,
     Move,
     MoveUnits,
+    OnAccount,
+    PayNow,
     RejectOrder,
+    Tender,
 )
 from ..orders.model import IN_THE_HOUSE, Order
 from ..payments.messages import (
@@ -62,6 +70,8 @@ from .fakes import FakePayments
 def askable(shop: OrderManagement, order_id: str) -> list[Command[Any]]:
     """Commands that make sense for this order now; most of them are allowed, some are refused by a rule."""
     order = shop.get(Order, order_id)
+    if order.is_draft:
+        return [*_header(shop, order), *_draft(shop, order)]
     asks = [*_header(shop, order), *_units(order), *_parcels(shop, order), *_goodwill(order)]
     return [*asks, *_stock(shop, order), *_money_back(order)]
 
@@ -87,6 +97,20 @@ def _header(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
         elif drawn and len(order.notes) % 2:
             yield HoldOrder(order_id=order.order_id, reason=reason)
     yield AddNote(order_id=order.order_id, text="looked at it")
+
+
+def _draft(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
+    """A draft is edited, quoted, and placed on account or by card."""
+    lines = [
+        Line(sku=line.sku, quantity=line.quantity, unit_price=line.unit_price, line_id=line.line_id)
+        for line in order.lines.values()
+    ]
+    yield EditDraft(order_id=order.order_id, lines=[*lines[:9], attrs.evolve(lines[0], line_id=f"e{order.drafted}")])
+    yield QuoteOrder(order_id=order.order_id, valid_for=timedelta(hours=5))
+    yield WithdrawQuote(order_id=order.order_id, reason="wrong price")
+    yield PlaceDraft(order_id=order.order_id, pay=OnAccount(), confirm="by_hand")
+    for gateway in list(shop.assembly.ports.get("gateways", {}))[:1]:
+        yield PlaceDraft(order_id=order.order_id, pay=PayNow([Tender(gateway, token="tok_visa")]))  # noqa: S106 - to play with
 
 
 def _units(order: Order) -> Iterator[Command[Any]]:

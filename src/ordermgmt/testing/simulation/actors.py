@@ -17,6 +17,7 @@ from ...engine.effects import Declined, Intent, Succeeded
 from ...engine.messages import Command
 from ...errors import CommandIdReused, Refused, StorageFailed
 from ...money import Money, UnitPrice
+from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
 from ...orders.holds import AddNote, HoldOrder, ReleaseHold
 from ...orders.messages import (
     CancelOrder,
@@ -169,17 +170,47 @@ def _place(actor: Actor) -> Steps:
     ]
     shipping = Money.of_minor(world.choice((0, 490)), "EUR")
     total = sum(line.unit_price.times(line.quantity).minor for line in lines) + shipping.minor
+    carrier = world.choice(("", "parcel", "parcel", "courier"))
+    if world.random.random() < 0.12:
+        draft = DraftOrder(
+            order_id=order_id, lines=lines, shipping=shipping, carrier=carrier, channel="web", external=_external(world)
+        )
+        yield from ask(actor, draft, f"draft-{order_id}")
+        return
     placed = PlaceOrder(
         order_id=order_id,
         lines=lines,
         shipping=shipping,
         pay=_pay(world, total),
-        carrier=world.choice(("", "parcel", "parcel", "courier")),
+        carrier=carrier,
+        channel="web",
+        external=_external(world),
         confirm=world.choice(("when_authorised",) * 4 + ("at_once", "by_hand")),
         pay_within=world.choice((None, None, timedelta(hours=3))),
         ship_to=Address(name="Ann", street="Long Lane 1", city="York", country="GB"),
     )
     yield from ask(actor, placed, f"place-{order_id}" if world.random.random() < 0.8 else None)
+
+
+def _external(world: World) -> str:
+    """A marketplace's id of the order; two orders may bring the same by mistake."""
+    return f"web-{world.random.randrange(60)}" if world.random.random() < 0.3 else ""
+
+
+def _about_a_draft(world: World, order: Order) -> Command[Any]:
+    """It is placed most often; else edited, quoted, or given up."""
+    chance = world.random.random()
+    id = order.order_id
+    if chance < 0.5:
+        return PlaceDraft(order_id=id, pay=_pay(world, order.total.minor), confirm=world.choice(("by_hand", "at_once")))
+    if chance < 0.65:
+        return QuoteOrder(order_id=id, valid_for=timedelta(hours=world.choice((1, 6))))
+    if chance < 0.75:
+        return WithdrawQuote(order_id=id, reason="wrong price")
+    if chance < 0.95:
+        line = Line(sku=world.choice(SKUS), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
+        return EditDraft(order_id=id, lines=[line], carrier=order.ship_by, channel="web", external=order.external)
+    return CancelOrder(order_id=id, reason="too dear")
 
 
 def _pay(world: World, total: int) -> Any:
@@ -208,7 +239,9 @@ def _change_of_mind(actor: Actor) -> Steps:
     chance = world.random.random()
     id = order.order_id
     wish: Command[Any]
-    if chance < 0.3:
+    if order.is_draft and chance < 0.8:
+        wish = _about_a_draft(world, order)
+    elif chance < 0.3:
         wish = CancelOrder(order_id=id, reason="changed my mind")
     elif chance < 0.55:
         units = {line.line_id: 1 for line in order.lines.values() if line.count(*IN_THE_HOUSE)}
