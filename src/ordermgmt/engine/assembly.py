@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import Misconfigured, Refused
-from .capability import Capability, Hearing, Policy, Reaction, Rule
+from .capability import Capability, Hearing, Keys, Policy, Reaction, Rule
 from .codec import Codec
 from .discrepancies import DISCREPANCIES
 from .effects import EFFECTS
@@ -53,6 +53,7 @@ class Assembly:
         self.by_kind = _unique(self.capabilities, lambda capability: capability.kind, "kind")
         self.by_state = _unique(self.capabilities, lambda capability: capability.state, "state")
         self.rules = self._rules()
+        self._hints = self._hinted()
         self.reactions = self._reactions(tuple(reactions))
         self.effects: dict[type[Effect], Capability[Any]] = {
             effect: capability for capability in self.capabilities for effect in capability.effects
@@ -88,11 +89,13 @@ class Assembly:
         return (capability.kind, rule.target(command))
 
     def keys(self, command: Command[Any]) -> set[Key]:
-        """Every row known from the command alone, its follow-ups' included."""
+        """Every row known or guessed from the command alone, its follow-ups' included."""
         capability, rule = self.rule_for(command)
         keys = {(capability.kind, rule.target(command))}
         if rule.keys is not None:
             keys.update(rule.keys(command))
+        for hint in self._hints.get(type(command), ()):
+            keys.update(hint(command))
         if rule.then is not None:
             for reply in rule.then(command, (_SOMETHING,)):
                 if isinstance(reply, Command):
@@ -107,6 +110,13 @@ class Assembly:
                     raise Misconfigured(f"{command.__name__} is decided by two capabilities")
                 rules[command] = (capability, rule)
         return rules
+
+    def _hinted(self) -> dict[type[Command[Any]], tuple[Keys, ...]]:
+        table = dict[type[Command[Any]], tuple[Keys, ...]]()
+        for capability in self.capabilities:
+            for command, hint in capability.hints.items():
+                table[command] = (*table.get(command, ()), hint)
+        return table
 
     def _reactions(self, more: tuple[Reaction, ...]) -> dict[type[Event], tuple[Reaction, ...]]:
         table = dict[type[Event], tuple[Reaction, ...]]()

@@ -166,6 +166,9 @@ class Capability(Generic[State]):
     """The refusals its rules make, so that a remembered one can be raised again."""
     upcasters: Mapping[tuple[str, int], Upcaster] = field(factory=dict[tuple[str, int], Upcaster])
     """(stored type, its old version) → a function on plain dicts to the next version."""
+    hints: Mapping[type[Command[Any]], Keys] = field(factory=dict[type[Command[Any]], Keys])
+    """Rows that a command, its own or a lower capability's, will probably lead to, as far as it tells: they come with
+    the first load.  A wrong guess costs a look; a missing one costs a load more."""
     last: bool = False
     """True for rows that are locked after all others: hot ones, and effects."""
     v: int = 1

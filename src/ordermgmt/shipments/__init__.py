@@ -7,6 +7,8 @@ from typing import Any
 import attrs
 
 from ..engine.capability import Capability, Hearing, Rule
+from ..orders.messages import ConfirmOrder
+from ..payments.messages import RecordAuthorisation, RecordSale
 from .flow import ANSWERS, REACTIONS, heard
 from .lifecycle import SHIPMENT
 from .messages import (
@@ -43,6 +45,8 @@ from .rules import (
     pack,
     pick,
     plan,
+    probably_behind_it,
+    probably_planned_next,
     record_label,
     record_no_label,
     record_voided,
@@ -89,6 +93,10 @@ shipments = Capability(
     effects=(BuyLabel, VoidLabel, Track),
     answers=ANSWERS,
     reactions=REACTIONS,
+    hints={
+        **dict.fromkeys((PickShipment, PackShipment, HandOverShipment, RecordDelivery), probably_behind_it),
+        **dict.fromkeys((RecordAuthorisation, RecordSale, ConfirmOrder), probably_planned_next),
+    },
     hears={"carriers": Hearing("tracking_number", lambda shipment, name: shipment.carrier == name, heard)},
     values=(Scan, Label),
     indexes={

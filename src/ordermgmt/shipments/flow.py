@@ -37,6 +37,7 @@ from .messages import (
     VoidLabel,
 )
 from .model import DELIVERED, UNDELIVERABLE, Content, Label, Scan, Shipment
+from .rules import parcel_id
 
 # Happy path.
 
@@ -50,7 +51,7 @@ def plan_the_parcel(event: OrderConfirmed, order: Order) -> Replies:
     )
     if contents:
         yield PlanShipment(
-            shipment_id=f"{order.order_id}:s{len(order.shipments) + 1}",
+            shipment_id=parcel_id(order.order_id, len(order.shipments) + 1),
             contents=contents,
             carrier=order.ship_by,
             location=order.location,

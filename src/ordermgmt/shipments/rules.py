@@ -13,6 +13,7 @@ from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..orders.messages import order_key
 from ..orders.model import Address, Order
+from ..orders.rules import payment_id
 from .messages import (
     AskLabel,
     CancelShipment,
@@ -180,6 +181,24 @@ def rows_of_contents(command: Any, state: Shipment | None) -> Iterable[Key]:
         return []
     orders = state.orders
     return [*map(order_key, orders), *(("reservation", order) for order in orders)]
+
+
+def parcel_id(order_id: str, n: int) -> str:
+    """The id of an order's n-th parcel, where the flow plans it."""
+    return f"{order_id}:s{n}"
+
+
+def probably_behind_it(command: Any) -> Iterable[Key]:
+    """What stands behind a parcel, read from an id that the flow gave it."""
+    order_id, flows_own, _ = command.shipment_id.rpartition(":s")
+    if not flows_own:
+        return ()
+    return (order_key(order_id), ("reservation", order_id), ("payment", payment_id(order_id, 1)))
+
+
+def probably_planned_next(command: Any) -> Iterable[Key]:
+    """The parcel that is planned once the order is confirmed."""
+    return (shipment_key(parcel_id(command.order_id, 1)),)
 
 
 # In the house.
