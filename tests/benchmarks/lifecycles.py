@@ -1,0 +1,202 @@
+"""One order's whole life, durably: against the same rows written by raw SQL, and against `eventsourcing`.
+
+python -m tests.benchmarks.lifecycles            SQLite, and PostgreSQL where a server can be started
+python -m tests.benchmarks.lifecycles --profile  and where the time of a life goes
+
+A life is: place 3 lines, reserve, authorise, capture, ship all, deliver.  Every step is a commit of its own with its
+history and outbox; sending a request to the gateway is claimed in a commit before and settled in one after, on both
+sides.  `eventsourcing` is installed for this alone: ``pip install eventsourcing==9.5.0``.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import itertools
+import pstats
+import sqlite3
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from ordermgmt import HandOverShipment, OrderManagement, RecordDelivery
+from ordermgmt.engine.transaction import Key, Row, Storage, Write
+from ordermgmt.storage import MemoryStorage, SqliteStorage, sqlite_connections, sqlite_texts
+from ordermgmt.storage.sqlite_connections import journal_for
+
+from .decisions import open_shop, placing
+from .timing import table
+
+ROUNDS = 7
+LIVES = 20
+"""How many in each round."""
+
+
+def live(shop: OrderManagement, order_id: str) -> None:
+    """Place, authorise, hand over, capture, deliver."""
+    shop.handle(placing(order_id, 3))
+    shop.settle(order_id)
+    shop.handle(HandOverShipment(shipment_id=f"{order_id}:s1"))
+    shop.settle(order_id)
+    shop.handle(RecordDelivery(shipment_id=f"{order_id}:s1"))
+
+
+class Recording(MemoryStorage):
+    """Remembers what was written, commit by commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[Sequence[Write]] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:  # type: ignore[override]  # only what this benchmark needs
+        with super().transaction() as transaction:
+            yield _Noted(transaction, self.commits)
+
+
+class _Noted:
+    def __init__(self, transaction: Any, commits: list[Sequence[Write]]) -> None:
+        self._transaction = transaction
+        self._commits = commits
+
+    def load(self, keys: Sequence[Key], *, skip_locked: bool = False) -> dict[Key, Row]:
+        rows: dict[Key, Row] = self._transaction.load(keys, skip_locked=skip_locked)
+        return rows
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        self._transaction.commit(writes)
+        self._commits.append(writes)
+
+
+def recorded(lives: int) -> tuple[list[Sequence[Write]], list[Sequence[Write]]]:
+    """What opening a shop writes, and what so many lives write."""
+    storage = Recording()
+    shop = open_shop(storage)
+    opening = list(storage.commits)
+    storage.commits.clear()
+    for n in range(lives):
+        live(shop, f"floor-{n}")
+    return opening, storage.commits
+
+
+class SqliteFloor:
+    """The same rows at the same settings, and nothing else: no reading, no deciding, no encoding."""
+
+    def __init__(self, path: Path, lives: int, journal: str, synchronous: str) -> None:
+        SqliteStorage(path).close()  # makes the tables
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        opening, self._commits = recorded(lives)
+        for writes in opening:
+            self._write(writes)
+        self._per_life = len(self._commits) // lives
+        self._left = iter(self._commits)
+
+    def live(self) -> None:
+        for writes in itertools.islice(self._left, self._per_life):
+            self._write(writes)
+
+    def _write(self, writes: Sequence[Write]) -> None:
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        for write in writes:
+            row = write.row
+            kind, ident = row.key
+            if write.expected:
+                run(
+                    sqlite_texts.UPDATE_ENTITY,
+                    (row.version, row.doc, row.head, row.at, kind, ident, write.expected),
+                )
+            else:
+                run(sqlite_texts.INSERT_ENTITY, (kind, ident, row.version, row.doc, row.head, row.at))
+            for e in write.entries:
+                told = (kind, ident, e.version, e.doc, e.hash, e.at, e.actor, e.cause, e.command_id)
+                run(sqlite_texts.INSERT_HISTORY, told)
+            for name, value in write.unindex.items():
+                run(sqlite_texts.DELETE_INDEX, (kind, name, value, ident))
+            for name, value in write.index.items():
+                run(sqlite_texts.INSERT_INDEX, (kind, name, value, ident))
+        run("COMMIT")
+
+
+def compared(contestants: dict[str, Callable[[], None]], lives: int = LIVES) -> dict[str, list[float]]:
+    """Milliseconds a life, round by round: every contestant in every round, so that noise meets all of them."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
+        for name, one in contestants.items():
+            began = time.perf_counter()
+            for _ in range(lives):
+                one()
+            times[name].append((time.perf_counter() - began) / lives * 1e3)
+    return times
+
+
+def told(title: str, times: dict[str, list[float]]) -> None:
+    """Medians, and the median of the ratios to the first contestant within a round."""
+    floor = next(iter(times.values()))
+    rows = [
+        (name, statistics.median(some), statistics.median(one / base for one, base in zip(some, floor, strict=True)))
+        for name, some in times.items()
+    ]
+    table(title, ("", "ms", "× the floor"), [(name, ms, f"{ratio:.2f}") for name, ms, ratio in rows])
+
+
+def ours(storage: Storage) -> Callable[[], None]:
+    """A life in a shop of ours."""
+    shop = open_shop(storage)
+    numbers = itertools.count()
+    return lambda: live(shop, f"o{next(numbers)}")
+
+
+def on_sqlite(folder: Path, journal: str, synchronous: str) -> dict[str, list[float]]:
+    """Raw SQL, this library, and `eventsourcing`, each on a file of its own, all with the same settings."""
+    with patch.object(sqlite_connections, "journal_for", lambda version: (journal, synchronous)):
+        contestants = {
+            "raw SQL": SqliteFloor(folder / f"floor-{journal}.db", ROUNDS * LIVES, journal, synchronous).live,
+            "ordermgmt": ours(SqliteStorage(folder / f"ours-{journal}.db")),
+        }
+        try:
+            from .eventsourced import life_on_sqlite
+        except ImportError:
+            sys.stdout.write("eventsourcing is not installed; compared without it\n")
+        else:
+            contestants["eventsourcing"] = life_on_sqlite(folder / f"es-{journal}.db", journal, synchronous)
+        return compared(contestants)
+
+
+def profile() -> None:
+    """Where the time of a life goes, by function."""
+    one = ours(MemoryStorage())
+    for _ in range(20):
+        one()
+    profiler = cProfile.Profile()
+    profiler.enable()
+    for _ in range(100):
+        one()
+    profiler.disable()
+    pstats.Stats(profiler).strip_dirs().sort_stats("tottime").print_stats(25)
+
+
+def main() -> None:
+    """Print all of it."""
+    with TemporaryDirectory() as folder:
+        version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3]  # type: ignore[assignment]  # always three
+        own = journal_for(version)
+        for journal, synchronous in (("DELETE", "EXTRA"), ("WAL", "FULL")):
+            settings = f"{journal}, {synchronous}{' (ours with this SQLite)' if (journal, synchronous) == own else ''}"
+            told(
+                f"One life of 3 lines on SQLite {sqlite3.sqlite_version}, {settings}",
+                on_sqlite(Path(folder), journal, synchronous),
+            )
+    if "--profile" in sys.argv:
+        profile()
+
+
+if __name__ == "__main__":
+    main()
