@@ -38,8 +38,10 @@ from .operations import AsyncEffects, Effects
 from .orders import orders, references
 from .orders.model import Order
 from .orders.port import Addresses, AnyItem, Item, Items
+from .orders.prices import destination_of
 from .payments import payments
 from .payments.port import PaymentGateway
+from .pricing.port import TaxRates
 from .refunds import refunds
 from .shipments import shipments
 from .shipments.port import Carrier
@@ -125,6 +127,7 @@ class _Settings:
     ids: Ids
     items: Items
     addresses: Addresses | None
+    taxes: TaxRates | None
     actor: str
     chance: random.Random = field(factory=random.Random)
     deadline: timedelta = DEADLINE
@@ -144,6 +147,10 @@ class _Settings:
         if self.addresses is not None:
             answers |= {
                 (port, key): self.addresses.check(getattr(command, key)) for port, key in lookups if port == "addresses"
+            }
+        if self.taxes is not None:
+            answers |= {
+                (port, key): self.taxes.rates(destination_of(command)) for port, key in lookups if port == "taxes"
             }
         return Job(
             command,
@@ -324,6 +331,7 @@ def _settings(
     ports: Mapping[str, Any] | None,
     items: Items | None,
     addresses: Addresses | None,
+    taxes: TaxRates | None,
     clock: Clock | None,
     ids: Ids | None,
     actor: str,
@@ -358,6 +366,7 @@ def _settings(
         ids=ids or SystemIds(clock),
         items=items or AnyItem(),
         addresses=addresses,
+        taxes=taxes,
         actor=check_text(actor, "actor"),
         chance=chance or random.Random(),
         deadline=deadline,
@@ -377,6 +386,7 @@ class OrderManagement:
         ports: Adapters for effects of your own, by name: ``{"mail": …}`` serves the port ``("ports", "mail")``.
         items: Your catalogue; by default every SKU exists and is stocked.
         addresses: Your validator of addresses; by default every address is taken as it is.
+        taxes: Your tax rates, by tax class and destination: a `TaxTable`, or a service of yours.
         clock: The time; a `ManualClock` in tests.
         ids: Fresh ids; `ManualIds` in tests.
         capabilities: What the shop can do.  Put redrawn ones and your own in here.
@@ -402,6 +412,7 @@ class OrderManagement:
         ports: Mapping[str, Any] | None = None,
         items: Items | None = None,
         addresses: Addresses | None = None,
+        taxes: TaxRates | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         capabilities: Sequence[Capability[Any]] = DEFAULT_CAPABILITIES,
@@ -421,6 +432,7 @@ class OrderManagement:
             ports=ports,
             items=items,
             addresses=addresses,
+            taxes=taxes,
             clock=clock,
             ids=ids,
             actor=actor,
@@ -653,6 +665,7 @@ class AsyncOrderManagement:
         ports: Mapping[str, Any] | None = None,
         items: Items | None = None,
         addresses: Addresses | None = None,
+        taxes: TaxRates | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         capabilities: Sequence[Capability[Any]] = DEFAULT_CAPABILITIES,
@@ -672,6 +685,7 @@ class AsyncOrderManagement:
             ports=ports,
             items=items,
             addresses=addresses,
+            taxes=taxes,
             clock=clock,
             ids=ids,
             actor=actor,
@@ -739,7 +753,8 @@ class AsyncOrderManagement:
 
     async def _job(self, command: Command[Any], by: str | None, command_id: str | None) -> Job:
         # The host's catalogue may ask a database, so it is not asked on the event loop.
-        if not isinstance(self._settings.items, AnyItem) or self._settings.addresses is not None:
+        settings = self._settings
+        if not isinstance(settings.items, AnyItem) or settings.addresses is not None or settings.taxes is not None:
             return await asyncio.to_thread(self._settings.job, command, by, command_id)
         return self._settings.job(command, by, command_id)
 

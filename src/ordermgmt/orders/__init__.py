@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.capability import Capability, Rule
+from ..pricing.port import UnknownTaxClass
 from . import amending, drafts, holds
 from .addresses import BadAddress
 from .flow import REACTIONS
@@ -108,6 +109,7 @@ orders = Capability(
         OverDue,
         NotPlaced,
         BadAddress,
+        UnknownTaxClass,
         *holds.REFUSALS,
         *drafts.REFUSALS,
         *amending.REFUSALS,

@@ -57,6 +57,7 @@ from .model import (
     balance,
     reckon,
 )
+from .port import Item
 from .rules import PaymentMismatch, UnknownSku, confirmed_by_policy, payment_id, rows_of_order, split
 from .stretches import Stretch
 
@@ -390,7 +391,7 @@ def _asked_more(order: Order, after: Reckoning, pay: Pay | None) -> tuple[Terms 
 
 def _amend(command: AmendOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
-    wanted = revision(command.amendment, order, kinds_of(command.amendment, seen))
+    wanted = revision(command.amendment, order, items_of(command.amendment, seen))
     yield from _amended(
         outcome(order, wanted, ship_to=new_address(order, command.ship_to), pay=command.pay, reason=command.reason),
         seen,
@@ -435,12 +436,12 @@ def _note_change(command: NoteChange, state: Order | None, seen: Seen, at: DateT
     yield ChangeNoted(change_id=command.change_id)
 
 
-def kinds_of(amendment: Amendment, seen: Seen) -> dict[str, str]:
-    """The catalogue's kinds of the SKUs that are added."""
+def items_of(amendment: Amendment, seen: Seen) -> dict[str, Item]:
+    """What the catalogue says of the SKUs that are added."""
     items = {line.sku: seen.looked_up("items", line.sku) for line in amendment.add}
     if unknown := tuple(sku for sku, item in items.items() if item is None):
         raise UnknownSku(unknown)
-    return {sku: item.kind for sku, item in items.items()}
+    return items
 
 
 def new_address(order: Order, address: Address | None, name: str = "") -> Personal[Address] | None:

@@ -20,6 +20,8 @@ from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
 from .lifecycle import UNIT_ARROWS
 from .messages import Line, Moved
 from .model import GONE_OUT, LINES_MAX, Charge, LineBefore, Order, OrderLine
+from .port import Item
+from .prices import added_line, cost_of
 from .stretches import Stretch, amount, cut, joined, whole
 
 MOVED = ("picked", "packed", *GONE_OUT)
@@ -140,27 +142,31 @@ class Revision:
     charges: tuple[Charge, ...] = ()
 
 
-def revision(amendment: Amendment, order: Order, kinds: Mapping[str, str]) -> Revision:
-    """Freeze it.  `kinds` are the catalogue's kinds of the SKUs that are added."""
+def revision(amendment: Amendment, order: Order, items: Mapping[str, Item]) -> Revision:
+    """Freeze it.  `items` is what the catalogue says of the SKUs that are added."""
     for price in amendment.prices:
         if price.currency != order.currency:
             raise CurrencyMismatch(f"order {order.order_id} is in {order.currency}, the amendment in {price.currency}")
     return Revision(
-        add=tuple(
-            OrderLine(
-                line_id=line.line_id,
-                sku=line.sku,
-                kind=kinds[line.sku],
-                quantity=line.quantity,
-                unit_price=line.unit_price,
-                minor=line.unit_price.times(line.quantity).minor,
-                location=order.location,
-                units={"open": line.quantity},
-            )
-            for line in amendment.add
-        ),
+        add=tuple(_added_line(line, order, items[line.sku]) for line in amendment.add),
         lines=amendment.lines,
         charges=tuple(Charge(name=name, minor=money.minor) for name, money in amendment.charges),
+    )
+
+
+def _added_line(line: Line, order: Order, item: Item) -> OrderLine:
+    priced = added_line(order, line, item.tax_class)
+    parts = priced.lines[0].parts if priced is not None else None
+    return OrderLine(
+        line_id=line.line_id,
+        sku=line.sku,
+        kind=item.kind,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        minor=line.unit_price.times(line.quantity).minor if parts is None else parts.minor,
+        location=order.location,
+        units={"open": line.quantity},
+        parts=parts,
     )
 
 
@@ -275,10 +281,10 @@ def change_of_line(order: Order, change: LineChange) -> Cast:
     if price is not None and not staying + add:
         raise NothingToReprice(order.order_id, line.line_id)
     if price is not None:
-        shares = whole(staying + add, price.times(staying + add).minor)
+        shares = whole(staying + add, cost_of(order, line, price, staying + add))
     else:
         price = line.unit_price
-        shares = (*_in_the_house(line, let_go), *whole(add, price.times(add).minor))
+        shares = (*_in_the_house(line, let_go), *whole(add, cost_of(order, line, price, add)))
     return _cast(order, line, let_go, add, price, shares)
 
 

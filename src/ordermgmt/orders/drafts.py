@@ -34,6 +34,7 @@ from .messages import (
     checked_span,
 )
 from .model import DRAFT, Order, Terms
+from .prices import lookups_of_prices
 from .rules import agreed, confirmed_at_once, entered, evolve_entered, total_of
 
 
@@ -271,7 +272,8 @@ def _by_id(command: Any) -> str:
 
 def lookups_of_entry(command: Any) -> Iterable[Key]:
     """What ports are asked before an order is drafted or placed."""
-    return {("items", line.sku) for line in command.lines} | set(lookups_of_addresses(command))
+    skus = {("items", line.sku) for line in command.lines}
+    return {*skus, *lookups_of_addresses(command), *lookups_of_prices(command)}
 
 
 def named(command: Any, new_id: Any) -> Any:

@@ -32,6 +32,22 @@ from ..engine.messages import (
 from ..errors import InvalidInput
 from ..money import QUANTITY_MAX, CurrencyMismatch, Money, UnitPrice, check_quantity
 from ..payments.messages import checked_positive, checked_token
+from ..pricing.model import PriceTerms
+from ..pricing.reckoning import check_sold
+from ..pricing.terms import (
+    PRESETS,
+    PRICES,
+    Adjustment,
+    Discount,
+    RoundingPolicy,
+    Surcharge,
+    Tax,
+    adjustments_of,
+    discounts_of,
+    rounding_of,
+    taxes_of,
+    unit_price_of,
+)
 from .lifecycle import UNIT_ARROWS
 from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, Terms
 
@@ -118,28 +134,29 @@ def checked_span(_instance: object, attribute: Any, value: Any) -> None:
         raise InvalidInput(f"{attribute.name} must be above zero and at most {PAY_WITHIN_MAX.days} days")
 
 
-def _price(price: Any) -> Any:
-    return UnitPrice.of(price) if isinstance(price, Money | UnitPrice) else price
-
-
 @frozen(kw_only=True)
 class Line:
     """What is wanted: a SKU, how many, and the price of one (`Money`, or `UnitPrice` with up to 6 decimals)."""
 
     sku: str = field(validator=checked_text)
     quantity: int
-    unit_price: UnitPrice = field(converter=_price)
+    unit_price: UnitPrice = field(converter=unit_price_of)
     line_id: str = ""
     """The host's id for the line; by default its number, from ``"1"``."""
     external: str = field(default="", validator=checked_external)
     """The channel's own id of the line: no other line of the channel may have it."""
+    taxes: tuple[Tax, ...] | None = field(default=None, converter=taxes_of)
+    """Its taxes; None where its tax class decides, or the item's."""
+    tax_class: str = field(default="", validator=checked_note)
+    """What the shop's tax rates call it; empty where the item tells it."""
+    discounts: tuple[Discount, ...] = field(default=(), converter=discounts_of)
+    """What is off this line, before the order's own discounts."""
+    minimum_price: UnitPrice | None = field(default=None, converter=unit_price_of)
+    """The lowest price of one: discounts stop there."""
 
     def __attrs_post_init__(self) -> None:
         check_quantity(self.quantity)
-        if not isinstance(self.unit_price, UnitPrice):
-            raise InvalidInput(f"unit_price must be Money or UnitPrice (got {type(self.unit_price).__name__})")
-        if self.unit_price.micros < 0:
-            raise InvalidInput(f"unit_price must not be below zero (got {self.unit_price}); use a credit instead")
+        check_sold(self)
         if self.line_id != "":
             check_id(self.line_id, "line_id")
 
@@ -163,6 +180,8 @@ def _instant(at: datetime | None) -> DateTime | None:
 
 
 def _not_negative(_instance: object, attribute: Any, value: Any) -> None:
+    if isinstance(value, Surcharge):
+        value = value.amount
     if not isinstance(value, Money):
         raise InvalidInput(f"{attribute.name} must be Money (got {type(value).__name__})")
     if value.minor < 0:
@@ -176,8 +195,14 @@ class OrderEntry(Command[Order]):
     order_id: str | None = field(default=None, validator=optional(checked_id))
     """Yours, or None to be given one."""
     lines: tuple[Line, ...] = field(converter=_lines)
-    shipping: Money | None = field(default=None, validator=optional(_not_negative))
-    """What shipping costs the customer; a charge, collected with the first parcel."""
+    shipping: Money | Surcharge | None = field(default=None, validator=optional(_not_negative))
+    """What shipping costs the customer; a charge, collected with the first parcel.  A `Surcharge` has taxes."""
+    adjustments: tuple[Adjustment, ...] = field(default=(), converter=adjustments_of)
+    """Discounts on the whole order and surcharges, applied in this order; their amounts are frozen with the lines'."""
+    prices: str = field(default="inclusive", validator=checked_choice(*PRICES))
+    """Whether prices, discounts and charges are told with tax in them (``inclusive``) or without (``exclusive``)."""
+    rounding: RoundingPolicy = field(default=PRESETS["standard"], converter=rounding_of)
+    """Where cents are rounded: a policy, or the name of one of `ordermgmt.pricing.PRESETS`."""
     ship_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
     bill_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
     """Where the invoice goes, if that is not where the parcel goes."""
@@ -206,9 +231,10 @@ class OrderEntry(Command[Order]):
                 raise CurrencyMismatch(
                     f"an order has one currency; its lines are in {currency} and {line.unit_price.currency}"
                 )
-        if self.shipping is not None and self.shipping.currency != currency:
+        shipping = self.shipping.amount if isinstance(self.shipping, Surcharge) else self.shipping
+        if shipping is not None and shipping.currency != currency:
             raise CurrencyMismatch(
-                f"an order has one currency; its lines are in {currency}, shipping in {self.shipping.currency}"
+                f"an order has one currency; its lines are in {currency}, shipping in {shipping.currency}"
             )
         ids = line_ids(self.lines)
         if len(set(ids)) != len(ids):
@@ -401,6 +427,7 @@ class OrderEntered(Event):
     """When the customer ordered; of a draft, when it was drafted."""
     bill_to: Personal[Address] | None = None
     external: str = ""
+    pricing: PriceTerms | None = None
 
 
 @frozen(kw_only=True)

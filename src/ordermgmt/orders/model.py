@@ -6,7 +6,7 @@ line's amount and quantity, so any way of splitting an order adds up to the whol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import field, frozen
 from pendulum import DateTime
@@ -14,6 +14,8 @@ from pendulum import DateTime
 from ..engine.messages import Personal, checked_note, checked_text
 from ..money import Money, UnitPrice, cumulative
 from ..payments.model import Amounts
+from ..pricing.explanation import Entry, Explanation
+from ..pricing.model import Parts, PriceTerms
 from .lifecycle import BUCKETS, UNIT_ARROWS
 from .stretches import Stretch, share, whole
 
@@ -66,6 +68,8 @@ class OrderLine:
     """The channel's own id of the line."""
     stretches: tuple[Stretch, ...] = ()
     """What its units carry, once it was amended; empty while all of them share `minor`."""
+    parts: Parts | None = None
+    """What its amount was made of when it was placed: taxes and discounts; None where it is nothing but a price."""
 
     @property
     def shares(self) -> tuple[Stretch, ...]:
@@ -84,6 +88,9 @@ class Charge:
 
     name: str
     minor: int
+    """With its taxes."""
+    parts: Parts | None = None
+    """What it is made of; None where it is nothing but an amount."""
 
 
 @frozen(kw_only=True)
@@ -208,6 +215,8 @@ class Order:
     """Where the invoice goes, if that is not where the parcel goes."""
     external: str = ""
     """The channel's own id of the order."""
+    pricing: PriceTerms | None = None
+    """By which rules it was priced, and what was not given; None where it is nothing but prices."""
     drafted: int = 0
     """How many times it was drafted or edited before it was placed."""
     quoted_until: DateTime | None = None
@@ -251,6 +260,19 @@ class Order:
     def paid(self) -> Money:
         """What the customer has paid and not got back."""
         return Money.of_minor(self.money.paid, self.currency)
+
+    def explain(self) -> Explanation:
+        """Where every cent of what is due comes from: prices, discounts, taxes, charges, and what was given back.
+
+        `print` shows it as a table.
+        """
+        not_given = self.pricing.not_given if self.pricing is not None else ()
+        return Explanation(
+            currency=self.currency,
+            entries=tuple(_entries(self)),
+            not_given=tuple((one.name, one.minor, one.lines) for one in not_given),
+            name="due",
+        )
 
     @property
     def _total(self) -> int:
@@ -381,6 +403,38 @@ def due(order: Order) -> int:
     Charges fall away with the last unit.
     """
     return reckon(order).owed
+
+
+def _entries(order: Order) -> Iterator[Entry]:
+    """The reasons of what is due; they add up to `due`."""
+    owed = 0
+    for line in order.lines.values():
+        about, what = f"line {line.line_id}", f"{line.quantity} × {line.sku} at {line.unit_price}"
+        if line.parts is None:
+            yield Entry(about, "price", what, line.minor)
+        elif not line.stretches and line.minor == line.parts.minor:
+            yield from line.parts.entries(about, what)
+        else:
+            yield from line.parts.entries(about, "as placed")
+            if line.minor != line.parts.minor:
+                yield Entry(about, "amendment", f"amended to {what}", line.minor - line.parts.minor)
+        back = given_back(line)
+        if cancelled := line.count("cancelled"):
+            yield Entry(about, "cancelled", f"{cancelled} cancelled", -back)
+        owed += line.minor - back
+    wanted = any(line.count("cancelled") != line.quantity for line in order.lines.values())
+    for charge in order.charges:
+        if charge.parts is None:
+            yield Entry(charge.name, "price", "", charge.minor)
+        else:
+            yield from charge.parts.entries(charge.name, "")
+        if not wanted:
+            yield Entry(charge.name, "charge", "falls away with the last unit", -charge.minor)
+        owed += charge.minor if wanted else 0
+    if order.credits:
+        yield Entry("credit", "credit", "granted", -order.credits)
+    if lapsed := due(order) - (owed - order.credits):
+        yield Entry("credit", "credit", "lapsed: more than what is left", lapsed)
 
 
 def earned(order: Order) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 from attrs import field, frozen
 from attrs.validators import optional
 
-from ..engine.messages import checked_choice, checked_type
+from ..engine.messages import checked_choice, checked_note, checked_type
 from .model import Address
 
 KINDS = ("stocked", "digital", "service")
@@ -21,6 +21,8 @@ class Item:
     kind: str = field(default="stocked", validator=checked_choice(*KINDS))
     """stocked: reserved and shipped; digital, service: performed when the order is confirmed."""
     weight_grams: int = field(default=0, validator=checked_type(int))
+    tax_class: str = field(default="", validator=checked_note)
+    """What the shop's tax rates call it; a line may tell another class, or its taxes.  Empty: not taxed."""
 
 
 class Items(Protocol):

@@ -11,7 +11,7 @@ from pendulum import DateTime
 from ..engine.capability import Evolve, Seen, as_type, changed, require
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
-from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
+from ..money import Money
 from ..stock.messages import stock_key
 from ..stock.model import Reservation
 from .addresses import personal_address
@@ -65,6 +65,7 @@ from .model import (
     reckon,
     walk,
 )
+from .prices import charges_of, check_total, is_plain, priced
 from .references import rows_of_references
 
 WALKED_HERE = frozenset(
@@ -212,6 +213,11 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
     items = {line.sku: seen.looked_up("items", line.sku) for line in command.lines}
     if unknown := tuple(sku for sku, item in items.items() if item is None):
         raise UnknownSku(unknown)
+    ids = line_ids(command.lines)
+    classes = [items[line.sku].tax_class for line in command.lines]
+    plain = is_plain(command, classes)
+    result = None if plain else priced(command, ids, classes, seen.looked_up("taxes", "") or {})
+    parts = [None] * len(ids) if result is None else [line.parts for line in result.lines]
     lines = tuple(
         OrderLine(
             line_id=line_id,
@@ -219,24 +225,25 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
             kind=items[line.sku].kind,
             quantity=line.quantity,
             unit_price=line.unit_price,
-            minor=line.unit_price.times(line.quantity).minor,
+            minor=line.unit_price.times(line.quantity).minor if part is None else part.minor,
             location=command.location,
             units={"open": line.quantity},
             external=line.external,
+            parts=part,
         )
-        for line_id, line in zip(line_ids(command.lines), command.lines, strict=True)
+        for line_id, line, part in zip(ids, command.lines, parts, strict=True)
     )
     shipping = command.shipping
-    charges = (Charge(name="shipping", minor=shipping.minor),) if shipping is not None and shipping.minor else ()
-    currency = command.lines[0].unit_price.currency
-    total = sum(line.minor for line in lines) + sum(charge.minor for charge in charges)
-    if total > AMOUNT_MINOR_MAX:
-        raise AmountTooLarge(f"the order's total exceeds {AMOUNT_MINOR_MAX} minor units; split it")
+    if result is not None:
+        charges = charges_of(result)
+    else:
+        charges = (Charge(name="shipping", minor=shipping.minor),) if isinstance(shipping, Money) and shipping else ()
+    check_total(lines, charges)
     return {
         "order_id": order_id,
         "channel": command.channel,
         "customer": command.customer,
-        "currency": currency,
+        "currency": command.lines[0].unit_price.currency,
         "lines": lines,
         "charges": charges,
         "ship_by": command.carrier,
@@ -245,6 +252,7 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
         "bill_to": personal_address(command, "bill_to", seen, version),
         "reference": command.reference,
         "external": command.external,
+        "pricing": result.terms if result is not None else None,
     }
 
 
@@ -551,6 +559,7 @@ def evolve_entered(state: Order | None, event: OrderEntered, status: str) -> Ord
         placed_at=event.placed_at,
         bill_to=event.bill_to,
         external=event.external,
+        pricing=event.pricing,
         holds=state.holds if state is not None else {},
         notes=state.notes if state is not None else (),
         drafted=state.drafted if state is not None else 0,

@@ -42,6 +42,8 @@ class Parts:
     """Whether `goods` and `discounts` have the tax in them."""
     discounts: tuple[Given, ...] = ()
     taxes: tuple[TaxPart, ...] = ()
+    tax_class: str = ""
+    """The class its taxes were found by, if they were."""
 
     @property
     def discounted(self) -> int:

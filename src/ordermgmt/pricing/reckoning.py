@@ -105,14 +105,17 @@ def reckon(
     shipping: Money | Surcharge | None,
     prices: str,
     rounding: RoundingPolicy | str,
+    classes: Sequence[str] = (),
 ) -> Priced:
-    """As `price`, for any lines that have the price fields of `Goods`, with the ids and taxes they are given."""
+    """As `price`, for any lines that have the price fields of `Goods`, with these ids, taxes and classes."""
     policy = rounding_of(rounding)
     if prices not in PRICES:
         raise InvalidInput(f"prices must be inclusive or exclusive (got {prices!r:.60})")
     inclusive = prices == "inclusive"
     adjusted = adjustments_of(tuple(adjustments))
     targets = _targets(lines, ids, taxes, currency, policy, inclusive)
+    for target, tax_class in zip(targets, classes, strict=False):
+        target.tax_class = tax_class
     charges = [_charge(one, currency, inclusive) for one in _surcharges(shipping, adjusted)]
     factors = factors_of([*targets, *charges])
     told: list[NotGiven] = []

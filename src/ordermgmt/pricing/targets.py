@@ -15,7 +15,7 @@ from .terms import PPM, Tax
 class Target:
     """A line or a charge while it is priced."""
 
-    __slots__ = ("floor", "gives", "goods", "id", "inclusive", "now", "quantity", "tax", "taxes")
+    __slots__ = ("floor", "gives", "goods", "id", "inclusive", "now", "quantity", "tax", "tax_class", "taxes")
 
     def __init__(self, id: str, goods: int, quantity: int, taxes: tuple[Tax, ...], inclusive: bool) -> None:  # noqa: FBT001 - told by position, this runs for every line
         self.id = id
@@ -26,6 +26,7 @@ class Target:
         self.floor = 0
         self.gives: list[Given] = []
         self.tax = 0
+        self.tax_class = ""
 
 
 @frozen

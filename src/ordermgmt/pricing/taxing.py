@@ -30,6 +30,7 @@ def taxed(targets: list[Target], policy: RoundingPolicy, factors: dict[int, Fact
             inclusive=target.inclusive,
             discounts=tuple(target.gives),
             taxes=_by_tax(target.tax, factors[id(target.taxes)]) if target.taxes else (),
+            tax_class=target.tax_class,
         )
         for target in targets
     ]

@@ -1,0 +1,144 @@
+"""How an order's lines and charges get their amounts: from prices alone, or with taxes, discounts and surcharges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..engine.messages import Key
+from ..errors import InvalidInput
+from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, UnitPrice
+from ..pricing.model import Priced, tax_of
+from ..pricing.port import Destination, UnknownTaxClass
+from ..pricing.reckoning import Goods, reckon
+from ..pricing.terms import PRESETS, Surcharge, Tax
+from .model import Charge, Order, OrderLine
+
+
+def lookups_of_prices(command: Any) -> Iterable[Key]:
+    """What the tax rates are asked before the decision: those of the order's destination, all classes at once."""
+    return [("taxes", "")]
+
+
+def destination_of(command: Any) -> Destination:
+    """Where the order goes, as far as taxes care."""
+    to = command.ship_to
+    return Destination() if to is None else Destination(to.country, to.region, to.postal_code)
+
+
+def is_plain(command: Any, classes: Iterable[str]) -> bool:
+    """Whether an order is nothing but prices: no taxes, discounts or surcharges, and so nothing to explain."""
+    return not (
+        command.adjustments
+        or command.prices == "exclusive"
+        or command.rounding.price != "half_up"
+        or isinstance(command.shipping, Surcharge)
+        or any(classes)
+        or any(line.taxes is not None or line.discounts or line.tax_class for line in command.lines)
+    )
+
+
+def priced(command: Any, ids: Sequence[str], classes: Sequence[str], rates: Mapping[str, tuple[Tax, ...]]) -> Priced:
+    """An order's prices.  `classes` are the items' tax classes, for lines that tell neither taxes nor a class."""
+    unknown = set[str]()
+
+    def resolved(one: Any, of_item: str) -> tuple[Tax, ...]:
+        if one.taxes is not None:
+            return tuple(one.taxes)
+        tax_class = one.tax_class or of_item
+        if not tax_class:
+            return ()
+        if tax_class not in rates:
+            unknown.add(tax_class)
+        return rates.get(tax_class, ())
+
+    def with_taxes(one: Any) -> Any:
+        if not isinstance(one, Surcharge) or one.taxes is not None or not one.tax_class:
+            return one
+        return Surcharge(one.name, one.amount, taxes=resolved(one, ""), prices=one.prices)
+
+    taxes = [resolved(line, of_item) for line, of_item in zip(command.lines, classes, strict=True)]
+    shipping = with_taxes(command.shipping)
+    adjustments = tuple(with_taxes(one) for one in command.adjustments)
+    if unknown:
+        raise UnknownTaxClass(tuple(sorted(unknown)), str(destination_of(command)))
+    result = reckon(
+        command.lines,
+        ids,
+        taxes,
+        currency=command.lines[0].unit_price.currency,
+        adjustments=adjustments,
+        shipping=shipping,
+        prices=command.prices,
+        rounding=command.rounding,
+        classes=[
+            "" if line.taxes is not None else line.tax_class or of_item
+            for line, of_item in zip(command.lines, classes, strict=True)
+        ],
+    )
+    if result.total.minor < 0:
+        raise InvalidInput(f"the order costs {result.total}; allowances must not exceed what it costs")
+    return result
+
+
+def charges_of(result: Priced) -> tuple[Charge, ...]:
+    """The charges of a priced order; those that cost nothing and take no tax are left out."""
+    return tuple(
+        Charge(name=one.name, minor=one.parts.minor, parts=one.parts)
+        for one in result.charges
+        if one.parts.goods or one.parts.minor
+    )
+
+
+def check_total(lines: Iterable[OrderLine], charges: Iterable[Charge]) -> None:
+    """Raises `AmountTooLarge` for an order over the limit."""
+    if sum(line.minor for line in lines) + sum(charge.minor for charge in charges) > AMOUNT_MINOR_MAX:
+        raise AmountTooLarge(f"the order's total exceeds {AMOUNT_MINOR_MAX} minor units; split it")
+
+
+# After placement.
+
+
+def cost_of(order: Order, line: OrderLine, price: UnitPrice, units: int) -> int:
+    """What so many units of a line come to at another price: with the line's own taxes, and without its discounts."""
+    if line.parts is None or not line.parts.taxes or not units:
+        return price.times(units).minor
+    return _added(order, price, units, tuple(tax_of(tax) for tax in line.parts.taxes)).total.minor
+
+
+def added_line(order: Order, line: Any, of_item: str) -> Priced | None:
+    """A line that is added to an order, priced as the order was; None where it is nothing but a price.
+
+    A tax class is known if another line of the order has it: its taxes are those the order was placed with.
+    """
+    tax_class = line.tax_class or of_item
+    taxes = line.taxes
+    if taxes is None and tax_class:
+        parts = [one.parts for one in order.lines.values() if one.parts is not None]
+        same = next((one for one in parts if one.tax_class == tax_class), None)
+        if same is None:
+            raise UnknownTaxClass((tax_class,), f"among the lines of order {order.order_id}")
+        taxes = tuple(tax_of(tax) for tax in same.taxes)
+    if not taxes and not line.discounts:
+        return None
+    return _added(order, line.unit_price, line.quantity, taxes or (), line)
+
+
+def _added(order: Order, price: UnitPrice, units: int, taxes: tuple[Tax, ...], line: Any = None) -> Priced:
+    terms = order.pricing
+    goods = Goods(
+        unit_price=price,
+        quantity=units,
+        discounts=line.discounts if line is not None else (),
+        minimum_price=line.minimum_price if line is not None else None,
+    )
+    return reckon(
+        [goods],
+        ["1"],
+        [taxes],
+        currency=order.currency,
+        adjustments=(),
+        shipping=None,
+        prices="inclusive" if terms is None or terms.inclusive else "exclusive",
+        rounding=PRESETS["standard"] if terms is None else terms.rounding,
+    )
