@@ -19,6 +19,7 @@ MAY_NAME: Mapping[str, frozenset[str]] = {
     "payments": frozenset(),
     "orders": frozenset({"stock", "payments"}),
     "shipments": frozenset({"stock", "payments", "orders"}),
+    "changes": frozenset({"stock", "payments", "orders"}),
     "refunds": frozenset({"stock", "payments", "orders", "shipments"}),
     "returns": frozenset({"stock", "payments", "orders", "shipments", "refunds"}),
 }

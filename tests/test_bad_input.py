@@ -19,20 +19,28 @@ from ordermgmt import (
     AddNote,
     Address,
     AdvanceOrder,
+    Amendment,
+    AmendOrder,
     AskLabel,
     CancelEffect,
     CancelOrder,
+    CancelOrderChange,
     CancelShipment,
     CancelUnits,
     CapturePayment,
     CloseOrder,
     Command,
     ConfirmOrder,
+    ConfirmOrderChange,
     Content,
+    DeclineOrderChange,
     Discrepancy,
     DraftOrder,
+    DraftOrderChange,
     EditDraft,
+    EditOrderChange,
     ExpireOrder,
+    ExpireOrderChange,
     GatewayCapabilities,
     GrantCredit,
     HandOverShipment,
@@ -42,6 +50,7 @@ from ordermgmt import (
     Item,
     Label,
     Line,
+    LineChange,
     ManualClock,
     Money,
     Move,
@@ -82,9 +91,12 @@ from ordermgmt import (
     RecordVoid,
     RejectOrder,
     ReleaseHold,
+    RequestOrderChange,
     RequestRefund,
     ResolveDiscrepancy,
     RetryEffect,
+    RevertAmendment,
+    RevertOrderChange,
     Shipment,
     Stock,
     Tender,
@@ -160,6 +172,15 @@ def furnished() -> OrderManagement:
     paid_for(shop, "mute", pay=PayNow([Tender("mute", token="tok")]))
     clock.advance(hours=1)
     shop.settle("mute")
+    # Changes: one drafted, one requested, one confirmed; and an order that was amended directly.
+    fewer = Amendment(lines=[LineChange(line_id="1", quantity=2)])
+    for order_id in ("drafting", "asking", "changed", "amended"):
+        paid_for(shop, order_id)
+    for change_id, order_id in (("draft", "drafting"), ("asked", "asking"), ("done", "changed")):
+        shop.handle(DraftOrderChange(change_id=change_id, order_id=order_id, amendment=fewer))
+    shop.handle(RequestOrderChange(change_id="asked"))
+    shop.handle(ConfirmOrderChange(change_id="done"))
+    shop.handle(AmendOrder(order_id="amended", amendment=fewer))
     paid_for(shop, "plain")
     place(shop, "new")
     place(shop, "free", pay=OnAccount())
@@ -233,13 +254,16 @@ ENTRY: dict[str, Any] = {
     "reference": "PO 7",
     "external": "web-1001",
 }
+SWAP = Amendment(add=[line("mug", 1)], lines=[LineChange(line_id="1", quantity=2)], charges={"gift wrap": eur("2.00")})
 
 EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     AddNote: {"order_id": "paid", "text": "called twice", "line_id": "1"},
     AdvanceOrder: {"order_id": "hand", "step": "check", "note": "looks good"},
+    AmendOrder: {"order_id": "paid", "amendment": SWAP, "ship_to": ANN, "pay": card_pays(), "reason": "asked for"},
     AskLabel: {"shipment_id": "boxed:s1"},
     CancelEffect: {"effect_id": "payment.new:1.000001", "reason": "no"},
     CancelOrder: {"order_id": "paid", "reason": "no"},
+    CancelOrderChange: {"change_id": "draft", "reason": "no"},
     CancelShipment: {"shipment_id": "paid:s1"},
     CancelUnits: {"order_id": "paid", "units": {"1": 1}, "reason": "no"},
     CapturePayment: {"payment_id": "paid:1", "amount": eur("1.00")},
@@ -247,7 +271,19 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     ConfirmOrder: {"order_id": "hand"},
     DraftOrder: {"order_id": "fresh", "lines": [line("mug", 2)], "shipping": eur("4.90"), **ENTRY},
     EditDraft: {"order_id": "draft", "lines": [line("mug", 2)], "shipping": eur("4.90"), **ENTRY},
+    ConfirmOrderChange: {"change_id": "asked", "pay": OnAccount()},
+    DeclineOrderChange: {"change_id": "asked", "reason": "no"},
+    DraftOrderChange: {
+        "change_id": "fresh",
+        "order_id": "paid",
+        "amendment": SWAP,
+        "ship_to": ANN,
+        "expires_in": dt.timedelta(days=1),
+        "reason": "asked for",
+    },
+    EditOrderChange: {"change_id": "draft", "amendment": SWAP, "ship_to": ANN, "reason": "asked for"},
     ExpireOrder: {"order_id": "new"},
+    ExpireOrderChange: {"change_id": "draft"},
     GrantCredit: {"order_id": "paid", "amount": eur("1.00"), "reason": "late"},
     HandOverShipment: {"shipment_id": "plain:s1", "occurred_at": None},
     HoldOrder: {"order_id": "paid", "reason": "address", "note": "no such street"},
@@ -300,6 +336,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     RecordVoid: fact(),
     RejectOrder: {"order_id": "new", "reason": "no"},
     ReleaseHold: {"order_id": "waits", "reason": "address", "note": "found it"},
+    RequestOrderChange: {"change_id": "draft"},
     RequestRefund: {
         "refund_id": "r9",
         "order_id": "back",
@@ -308,6 +345,8 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
         "reason": "x",
     },
     ResolveDiscrepancy: {"discrepancy_id": "", "note": "seen"},
+    RevertAmendment: {"order_id": "amended", "change_id": "", "pay": OnAccount(), "reason": "no"},
+    RevertOrderChange: {"change_id": "done", "pay": OnAccount(), "reason": "no"},
     RetryEffect: {"effect_id": "payment.mute:1.000001", "note": "try"},
     VoidPayment: {"payment_id": "paid:1"},
     WithdrawQuote: {"order_id": "quoted", "reason": "wrong price"},
@@ -427,6 +466,9 @@ JUNK: tuple[Any, ...] = (
     [Move("1", "recall", 1)],
     [Move("1", "pick", 2), Move("1", "pick", 2)],
     itertools.repeat(Move("1", "pick", 1)),
+    Amendment(lines=[LineChange(line_id="9", quantity=1)]),
+    Amendment(add=[line("mug", 10**9, "999999.00")]),
+    Amendment(charges={"shipping": Money("1.00", "USD")}),
     [Tender("nobody", token="t")],
     [Tender("card", token="t"), Tender("card", token="t")],
     CancelOrder(order_id="paid"),

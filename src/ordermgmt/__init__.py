@@ -1,6 +1,18 @@
 """The whole life of an order, inside your application."""
 
 from .batching import AsyncBatcher, Batcher
+from .changes import changes
+from .changes.messages import (
+    CancelOrderChange,
+    ConfirmOrderChange,
+    DeclineOrderChange,
+    DraftOrderChange,
+    EditOrderChange,
+    ExpireOrderChange,
+    RequestOrderChange,
+    RevertOrderChange,
+)
+from .changes.model import OrderChange
 from .engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere, WebhookRejected
 from .engine.assembly import NamedPolicy
 from .engine.capability import Capability, Hearing, Reaction, Rule, Seen, changed, on, require, story
@@ -48,6 +60,24 @@ from .money import CurrencyMismatch, InvalidAmount, InvalidQuantity, Money, Unit
 from .operations import AsyncEffects, Effects
 from .orders import orders, references
 from .orders.addresses import BadAddress
+from .orders.amending import (
+    AmendOrder,
+    ChangeOpen,
+    NotAmendable,
+    NothingToRevert,
+    PaymentNeeded,
+    RevertAmendment,
+    Settlement,
+)
+from .orders.amendment import (
+    Amendment,
+    BelowMoved,
+    LineChange,
+    MovedSince,
+    NothingLeft,
+    NothingToReprice,
+    TooMuchChanged,
+)
 from .orders.drafts import (
     DraftOrder,
     EditDraft,
@@ -139,7 +169,7 @@ from .shipments.messages import (
 )
 from .shipments.model import Content, Label, Scan, Shipment
 from .shipments.port import Carrier
-from .shipments.rules import LabelMissing, LabelNotNeeded, OverPlanned
+from .shipments.rules import Labelled, LabelMissing, LabelNotNeeded, OverPlanned
 from .stock import reservations, stock
 from .stock.messages import PutAwayStock, ReceiveStock
 from .stock.model import Reservation, Shortage, Stock
@@ -152,6 +182,8 @@ __all__ = [
     "AdvanceOrder",
     "AlreadyExists",
     "AlreadyShipped",
+    "AmendOrder",
+    "Amendment",
     "Amounts",
     "AnyItem",
     "Arrow",
@@ -162,9 +194,11 @@ __all__ = [
     "Authorise",
     "BadAddress",
     "Batcher",
+    "BelowMoved",
     "BuyLabel",
     "CancelEffect",
     "CancelOrder",
+    "CancelOrderChange",
     "CancelShipment",
     "CancelUnits",
     "CannotTell",
@@ -173,6 +207,7 @@ __all__ = [
     "Capture",
     "CapturePayment",
     "Carrier",
+    "ChangeOpen",
     "CheckedAddress",
     "Clock",
     "CloseOrder",
@@ -181,21 +216,26 @@ __all__ = [
     "CommandIdReused",
     "Committed",
     "ConfirmOrder",
+    "ConfirmOrderChange",
     "Conflict",
     "Conflicted",
     "Content",
     "CurrencyMismatch",
     "DEFAULT_CAPABILITIES",
+    "DeclineOrderChange",
     "Declined",
     "Disagreement",
     "Discrepancy",
     "DraftOrder",
+    "DraftOrderChange",
     "EditDraft",
+    "EditOrderChange",
     "Effect",
     "EffectAttempted",
     "Effects",
     "Event",
     "ExpireOrder",
+    "ExpireOrderChange",
     "Fact",
     "GatewayCapabilities",
     "GrantCredit",
@@ -214,9 +254,11 @@ __all__ = [
     "Label",
     "LabelMissing",
     "LabelNotNeeded",
+    "Labelled",
     "Later",
     "Lifecycle",
     "Line",
+    "LineChange",
     "ListedItems",
     "Listing",
     "ManualClock",
@@ -227,11 +269,13 @@ __all__ = [
     "Money",
     "Move",
     "MoveUnits",
+    "MovedSince",
     "NamedPolicy",
     "NewerVersion",
     "News",
     "NotADraft",
     "NotAllowed",
+    "NotAmendable",
     "NotComplete",
     "NotEnoughUnits",
     "NotFound",
@@ -241,8 +285,11 @@ __all__ = [
     "NotThatMany",
     "NotThere",
     "Note",
+    "NothingLeft",
     "NothingOpen",
     "NothingOwed",
+    "NothingToReprice",
+    "NothingToRevert",
     "Notice",
     "Observed",
     "Observer",
@@ -250,6 +297,7 @@ __all__ = [
     "OnHold",
     "Opaque",
     "Order",
+    "OrderChange",
     "OrderEnded",
     "OrderLine",
     "OrderManagement",
@@ -268,6 +316,7 @@ __all__ = [
     "Payment",
     "PaymentGateway",
     "PaymentMismatch",
+    "PaymentNeeded",
     "Pending",
     "Personal",
     "PickShipment",
@@ -308,16 +357,20 @@ __all__ = [
     "ReleaseHold",
     "Reminder",
     "Report",
+    "RequestOrderChange",
     "RequestRefund",
     "Reservation",
     "ResolveDiscrepancy",
     "RetryEffect",
     "RetryLater",
+    "RevertAmendment",
+    "RevertOrderChange",
     "Rule",
     "Scan",
     "Seen",
     "SendRefund",
     "Sending",
+    "Settlement",
     "Shipment",
     "Shortage",
     "Stock",
@@ -329,6 +382,7 @@ __all__ = [
     "Tender",
     "TooMany",
     "TooManyFollowUps",
+    "TooMuchChanged",
     "TooMuchStock",
     "Track",
     "UnitPrice",
@@ -342,6 +396,7 @@ __all__ = [
     "WithdrawQuote",
     "WrongCurrency",
     "changed",
+    "changes",
     "on",
     "orders",
     "payments",

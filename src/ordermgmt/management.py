@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar, overload
 from attrs import field, frozen
 from pendulum import DateTime
 
+from .changes import changes
 from .engine import drivers
 from .engine.adapters import Notice, WebhookRejected
 from .engine.assembly import Assembly, NamedPolicy
@@ -50,6 +51,7 @@ from .stock import reservations, stock
 State = TypeVar("State")
 
 DEFAULT_CAPABILITIES: tuple[Capability[Any], ...] = (
+    changes,
     shipments,
     orders,
     references,
@@ -58,8 +60,8 @@ DEFAULT_CAPABILITIES: tuple[Capability[Any], ...] = (
     reservations,
     stock,
 )
-"""Everything this release can do.  Their order is the order in which rows are locked: what is asked of a parcel
-needs its orders, what is asked of an order needs its payments and claims."""
+"""Everything this release can do.  Their order is the order in which rows are locked: what is asked of a change
+or a parcel needs its orders, what is asked of an order needs its payments and claims."""
 
 BATCH_MAX = 5_000
 BATCH = 500

@@ -39,11 +39,17 @@ def personal_address(command: Any, which: str, seen: Seen, version: int) -> Pers
     address = getattr(command, which)
     if address is None:
         return None
-    checked = seen.looked_up("addresses", which)
-    if checked is not None:
-        answer = as_type(checked, CheckedAddress)
-        if answer.problems:
-            raise BadAddress(which, answer.problems)
-        address = answer.address or address
     order_id = as_type(command.order_id, str)
-    return Personal(command.customer or f"order:{order_id}", f"order:{order_id}:{which}:{version}", address)
+    kept = checked_address(address, which, seen)
+    return Personal(command.customer or f"order:{order_id}", f"order:{order_id}:{which}:{version}", kept)
+
+
+def checked_address(address: Address, which: str, seen: Seen) -> Address:
+    """The address as the validator corrected it; raises `BadAddress` where it found that nothing arrives there."""
+    checked = seen.looked_up("addresses", which)
+    if checked is None:
+        return address
+    answer = as_type(checked, CheckedAddress)
+    if answer.problems:
+        raise BadAddress(which, answer.problems)
+    return answer.address or address

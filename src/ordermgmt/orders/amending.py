@@ -27,6 +27,7 @@ from ..engine.messages import (
 from ..errors import InvalidInput, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money, UnitPrice
 from ..stock.messages import stock_key
+from .addresses import checked_address, lookups_of_addresses
 from .amendment import (
     Amendment,
     BelowMoved,
@@ -154,7 +155,7 @@ class ApplyRevision(OrderCommand):
 
     revision: Revision
     ship_to: Personal[Address] | None
-    pay: Pay | None
+    pay: Terms | None
     change_id: str
     reason: str
 
@@ -168,7 +169,10 @@ class RevertAmendment(OrderCommand):
 
     change_id: str = field(default="", validator=checked_note)
     """The order change it came from; empty for one that was asked for with `AmendOrder`."""
-    pay: Pay | None = field(default=None, validator=optional(checked_type(PayNow, OnAccount, PaidElsewhere)))
+    pay: Pay | Terms | None = field(
+        default=None, validator=optional(checked_type(PayNow, OnAccount, PaidElsewhere, Terms))
+    )
+    """How what is missing is paid, where taking it back makes the order dearer."""
     reason: str = field(default="", validator=checked_note)
 
 
@@ -259,11 +263,15 @@ def outcome(
     wanted: Revision,
     *,
     ship_to: Personal[Address] | None = None,
-    pay: Pay | None = None,
+    pay: Pay | Terms | None = None,
+    payable: bool = True,
     change_id: str = "",
     reason: str = "",
 ) -> Outcome:
-    """What a revision makes of an order.  Pure; raises what makes it impossible."""
+    """What a revision makes of an order.  Pure; raises what makes it impossible.
+
+    Unless it must be `payable`, it does not matter yet how what is missing is paid.
+    """
     if order.status in ENDED:
         raise NotAmendable(order.order_id, order.status)
     return _outcome(
@@ -274,13 +282,14 @@ def outcome(
         ship_to=ship_to,
         readdressed=ship_to is not None,
         pay=pay,
+        payable=payable,
         change_id=change_id,
         reverts=0,
         reason=reason,
     )
 
 
-def reversal(order: Order, *, change_id: str, pay: Pay | None = None, reason: str = "") -> Outcome:
+def reversal(order: Order, *, change_id: str, pay: Pay | Terms | None = None, reason: str = "") -> Outcome:
     """What taking the last amendment back makes of an order.  Pure; raises what makes it impossible."""
     if order.status in ENDED:
         raise NotAmendable(order.order_id, order.status)
@@ -295,6 +304,7 @@ def reversal(order: Order, *, change_id: str, pay: Pay | None = None, reason: st
         ship_to=last.ship_to,
         readdressed=last.readdressed,
         pay=pay,
+        payable=True,
         change_id=change_id,
         reverts=last.number,
         reason=reason,
@@ -309,7 +319,8 @@ def _outcome(
     charges: tuple[Charge, ...] | None,
     ship_to: Personal[Address] | None,
     readdressed: bool,
-    pay: Pay | None,
+    pay: Pay | Terms | None,
+    payable: bool,
     change_id: str,
     reverts: int,
     reason: str,
@@ -340,7 +351,7 @@ def _outcome(
     total = sum(line.minor for line in after.lines.values()) + sum(charge.minor for charge in after.charges)
     if total > AMOUNT_MINOR_MAX:
         raise AmountTooLarge(f"the order's total would exceed {AMOUNT_MINOR_MAX} minor units; place another order")
-    terms, asked = _asked_more(order, reckoned, pay)
+    terms, asked = _asked_more(order, reckoned, pay, payable=payable)
     askings = balance(after, reckoned)
 
     def money(minor: int) -> Money:
@@ -359,12 +370,14 @@ def _outcome(
     )
 
 
-def _asked_more(order: Order, after: Reckoning, pay: Pay | None) -> tuple[Terms | None, int]:
+def _asked_more(order: Order, after: Reckoning, pay: Pay | Terms | None, *, payable: bool) -> tuple[Terms | None, int]:
     """How what is missing is paid, and how much of it is asked for now."""
     held = order.money
     covered = held.open - held.void_pending + held.paid - held.refund_pending + held.authorise_pending
     missing = Money.of_minor(max(after.owed - covered, 0), order.currency)
     match pay:
+        case Terms():
+            return pay, pay.minor + sum(tender.minor for tender in pay.tenders)
         case PayNow(tenders=tenders):
             terms = Terms(kind="now", tenders=split(tenders, missing))
             return (terms, missing.minor) if terms.tenders else (None, 0)
@@ -372,10 +385,14 @@ def _asked_more(order: Order, after: Reckoning, pay: Pay | None) -> tuple[Terms 
             if amount != missing:
                 raise PaymentMismatch(missing, amount)
             return Terms(kind="elsewhere", method=method, minor=amount.minor, reference=reference), missing.minor
-        case OnAccount():
-            return None, 0
+        case OnAccount(days=days, reference=reference):
+            return Terms(kind="account", days=days, reference=reference), 0
         case None:
-            pass
+            return _by_its_own_tender(order, missing, payable=payable)
+
+
+def _by_its_own_tender(order: Order, missing: Money, *, payable: bool) -> tuple[Terms | None, int]:
+    """By the first of the order's tenders that was not declined."""
     if not missing.minor or order.terms.kind == "account":
         return None, 0
     for n, tender in enumerate(order.terms.tenders, 1):
@@ -383,7 +400,9 @@ def _asked_more(order: Order, after: Reckoning, pay: Pay | None) -> tuple[Terms 
         if tally is None or "authorise" not in tally.declined:
             again = TenderTerms(gateway=tender.gateway, token=tender.token, minor=missing.minor, sale=tender.sale)
             return Terms(kind="now", tenders=(again,)), missing.minor
-    raise PaymentNeeded(order.order_id, missing)
+    if payable:
+        raise PaymentNeeded(order.order_id, missing)
+    return None, missing.minor
 
 
 # Decide.
@@ -393,7 +412,9 @@ def _amend(command: AmendOrder, state: Order | None, seen: Seen, at: DateTime) -
     order = require(state, "order", command.order_id)
     wanted = revision(command.amendment, order, items_of(command.amendment, seen))
     yield from _amended(
-        outcome(order, wanted, ship_to=new_address(order, command.ship_to), pay=command.pay, reason=command.reason),
+        outcome(
+            order, wanted, ship_to=new_address(order, command.ship_to, seen), pay=command.pay, reason=command.reason
+        ),
         seen,
     )
 
@@ -444,12 +465,17 @@ def items_of(amendment: Amendment, seen: Seen) -> dict[str, Item]:
     return items
 
 
-def new_address(order: Order, address: Address | None, name: str = "") -> Personal[Address] | None:
-    """An address as it is kept: under the customer's name, and under a ref of its own."""
+def new_address(order: Order, address: Address | None, seen: Seen, name: str = "") -> Personal[Address] | None:
+    """An address as it is kept: as the validator corrected it, under the customer's name, under a ref of its own."""
     if address is None:
         return None
     ref = f"order:{order.order_id}:ship_to:{name or f'a{order.amended + 1}'}"
-    return Personal(order.subject, ref, address)
+    return Personal(order.subject, ref, checked_address(address, "ship_to", seen))
+
+
+def lookups_of_amending(command: Any) -> Iterable[Key]:
+    """What the catalogue and the validator of addresses are asked before the decision."""
+    return [*{("items", line.sku) for line in command.amendment.add}, *lookups_of_addresses(command)]
 
 
 def rows_of_amending(command: AmendOrder, state: Order | None) -> Iterable[Key]:
@@ -507,6 +533,7 @@ def _evolve_amended(state: Order | None, event: OrderAmended) -> Order:
         lines=lines,
         charges=order.charges if event.charges is None else event.charges,
         ship_to=event.ship_to if event.readdressed else order.ship_to,
+        change="" if order.change == event.change_id else order.change,
         amended=event.number,
         last_amendment=None if event.reverts else last,
     )
@@ -526,7 +553,7 @@ RULES = {
         _amend,
         _by_id,
         reads=rows_of_amending,
-        lookups=lambda command: {("items", line.sku) for line in command.amendment.add},
+        lookups=lookups_of_amending,
     ),
     ApplyRevision: Rule(_apply, _by_id, reads=_rows_of_applying),
     RevertAmendment: Rule(_revert, _by_id, reads=lambda command, state: rows_of_revision((), state)),

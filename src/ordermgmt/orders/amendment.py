@@ -167,6 +167,7 @@ def _added_line(line: Line, order: Order, item: Item) -> OrderLine:
         location=order.location,
         units={"open": line.quantity},
         parts=parts,
+        external=line.external,
     )
 
 

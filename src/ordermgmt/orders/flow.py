@@ -47,7 +47,7 @@ from .messages import (
     UnitsMoved,
 )
 from .model import IN_THE_HOUSE, Order, Tally, Terms, all_units
-from .references import references_of
+from .references import TakeReference, references_of
 from .rules import expiry_name, payment_id
 
 # Before it is placed.
@@ -189,6 +189,14 @@ def claims_follow_the_amendment(event: OrderAmended, order: Order) -> Replies:
         yield ReplaceClaims(order_id=order.order_id, takes=tuple(takes.items()), claims=claims)
 
 
+def the_channels_ids_are_taken_later(event: OrderAmended, order: Order) -> Replies:
+    for line in event.added:
+        if line.external:
+            yield TakeReference(
+                channel=order.channel, external=line.external, order_id=order.order_id, line_id=line.line_id
+            )
+
+
 def ask_for_what_is_missing(event: OrderAmended, order: Order) -> Replies:
     return _asked_by(event.terms, order, first=event.first_payment) if event.terms is not None else ()
 
@@ -237,7 +245,13 @@ REACTIONS = story(
     on(OrderConfirmed, perform_what_needs_no_goods, no_need_to_expire),
     on(HoldReleased, perform_what_needs_no_goods),
     on(UnitsMoved, claims_follow_the_units),
-    on(OrderAmended, claims_follow_the_amendment, ask_for_what_is_missing, perform_what_needs_no_goods),
+    on(
+        OrderAmended,
+        the_channels_ids_are_taken_later,
+        claims_follow_the_amendment,
+        ask_for_what_is_missing,
+        perform_what_needs_no_goods,
+    ),
     on(MoneyAsked, money_follows_the_units),
     on(CaptureAsked, nothing_is_captured_while_it_waits),
     *(on(event, the_order_knows_its_payments) for event in PAYMENT_EVENTS),

@@ -20,6 +20,7 @@ from .messages import (
     PackShipment,
     PickShipment,
     PlanShipment,
+    ReaddressShipment,
     RecordDelivery,
     RecordLabel,
     RecordLabelVoided,
@@ -33,6 +34,7 @@ from .messages import (
 from .model import Label, Scan, Shipment
 from .rules import (
     EVOLVE,
+    Labelled,
     LabelMissing,
     LabelNotNeeded,
     OverPlanned,
@@ -47,6 +49,7 @@ from .rules import (
     plan,
     probably_behind_it,
     probably_planned_next,
+    readdress,
     record_label,
     record_no_label,
     record_voided,
@@ -81,6 +84,7 @@ shipments = Capability(
         CancelShipment: Rule(cancel, _by_id, reads=rows_of_contents),
         AskLabel: Rule(ask_label, _by_id),
         TrimShipment: Rule(trim, _by_id, keys=rows_of_siblings),
+        ReaddressShipment: Rule(readdress, _by_id),
         CheckShipments: Rule(check, _by_id, keys=rows_of_siblings),
         RecordDelivery: Rule(deliver, _by_id, reads=rows_of_contents),
         RecordUndeliverable: Rule(fail, _by_id, reads=rows_of_contents),
@@ -105,7 +109,7 @@ shipments = Capability(
         "order": lambda shipment: shipment.order_id,
         "tracking_number": lambda shipment: shipment.label.tracking_number if shipment.label else None,
     },
-    refusals=(LabelMissing, LabelNotNeeded, OverPlanned),
+    refusals=(LabelMissing, LabelNotNeeded, Labelled, OverPlanned),
 )
 
 __all__ = ["shipments"]

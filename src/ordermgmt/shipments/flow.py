@@ -18,6 +18,7 @@ from .messages import (
     LabelVoidAsked,
     LabelVoided,
     PlanShipment,
+    ReaddressShipment,
     RecordDelivery,
     RecordLabel,
     RecordLabelVoided,
@@ -119,6 +120,12 @@ def take_out_what_is_let_go(event: OrderAmended, order: Order) -> Replies:
             yield TrimShipment(shipment_id=shipment_id, order_id=order.order_id, shipments=order.shipments)
 
 
+def parcels_go_to_the_new_address(event: OrderAmended, order: Order) -> Replies:
+    if event.readdressed:
+        for shipment_id in order.shipments:
+            yield ReaddressShipment(shipment_id=shipment_id, order_id=order.order_id, ship_to=event.ship_to)
+
+
 _BACK = {"packed": ("unpack", "unpick"), "picked": ("unpick",)}
 
 
@@ -167,7 +174,7 @@ REACTIONS = story(
     on(ShipmentDelivered, units_arrive),
     on(ShipmentUndeliverable, units_do_not_arrive),
     on(UnitsMoved, take_out_what_is_cancelled),
-    on(OrderAmended, take_out_what_is_let_go),
+    on(OrderAmended, take_out_what_is_let_go, parcels_go_to_the_new_address),
     on(ShipmentCancelled, units_go_back_to_the_shelf),
     on(LabelVoidAsked, give_the_label_back),
     on(LabelDeclined, tell_of_no_label),

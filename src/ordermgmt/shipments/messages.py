@@ -153,6 +153,14 @@ class TrimShipment(ShipmentCommand):
 
 
 @frozen(kw_only=True)
+class ReaddressShipment(ShipmentCommand):
+    """Its order goes somewhere else.  Made by the flow; refused with `Labelled` once a label was asked for."""
+
+    order_id: str
+    ship_to: Personal[Address] | None
+
+
+@frozen(kw_only=True)
 class CheckShipments(ShipmentCommand):
     """Refuse a plan that promises more than the order has reserved.  Made by the flow."""
 
@@ -294,6 +302,13 @@ class ShipmentTrimmed(Event):
     """Units that are not wanted any more were taken out."""
 
     removed: tuple[Content, ...]
+
+
+@frozen(kw_only=True)
+class ShipmentReaddressed(Event):
+    """It goes somewhere else."""
+
+    ship_to: Personal[Address] | None
 
 
 @frozen(kw_only=True)

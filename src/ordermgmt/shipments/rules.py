@@ -27,6 +27,7 @@ from .messages import (
     PackShipment,
     PickShipment,
     PlanShipment,
+    ReaddressShipment,
     RecordDelivery,
     RecordLabel,
     RecordLabelVoided,
@@ -40,6 +41,7 @@ from .messages import (
     ShipmentPacked,
     ShipmentPicked,
     ShipmentPlanned,
+    ShipmentReaddressed,
     ShipmentTrimmed,
     ShipmentUndeliverable,
     TrimShipment,
@@ -72,6 +74,20 @@ class LabelNotNeeded(Refused):
     @property
     def message(self) -> str:
         return f"shipment {self.shipment_id} has a label already, or no carrier"
+
+
+@define
+class Labelled(Refused):
+    """A label to the old address was asked for."""
+
+    shipment_id: str
+
+    @property
+    def message(self) -> str:
+        return (
+            f"a label of parcel {self.shipment_id} was asked for, to the old address; "
+            "cancel the parcel first (CancelShipment)"
+        )
 
 
 @define
@@ -165,6 +181,16 @@ def trim(command: TrimShipment, state: Shipment | None, seen: Seen, at: DateTime
     if not evolve_trimmed(shipment, trimmed).contents:
         yield ShipmentCancelled(contents=(), stage=shipment.status)
         yield from _void(shipment)
+
+
+def readdress(command: ReaddressShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    shipment = require(state, "shipment", command.shipment_id)
+    own = shipment.ship_to is not None and shipment.ship_to.ref.startswith(f"shipment:{shipment.shipment_id}:")
+    if shipment.status not in STAGES or shipment.order_id != command.order_id or own:
+        return  # it is gone, or goes to an address that was said for this parcel alone
+    if shipment.label is not None or (shipment.status == "packed" and shipment.labels > shipment.voided):
+        raise Labelled(shipment.shipment_id)
+    yield ShipmentReaddressed(ship_to=command.ship_to)
 
 
 def rows_of_plan(command: PlanShipment) -> Iterable[Key]:
@@ -371,6 +397,7 @@ EVOLVE: Mapping[type[Event], Evolve] = {
     ShipmentUndeliverable: evolve_step,
     ShipmentCancelled: evolve_step,
     ShipmentTrimmed: evolve_trimmed,
+    ShipmentReaddressed: lambda state, event: _changed(as_type(state, Shipment), event, ship_to=event.ship_to),
     LabelAsked: evolve_label_asked,
     LabelBought: evolve_label,
     LabelDeclined: evolve_step,
