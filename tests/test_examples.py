@@ -34,6 +34,18 @@ CLOSING_LINES = {
         "L-1: placed (by webshop), fraud_review (by webshop), cleared (by ruth), confirmed (by ruth)",
         "L-2: placed (by webshop), fraud_review (by webshop), rejected (by ruth)",
     ],
+    "with_sqlalchemy.py": [
+        "A-1 is authorised",
+        "refused: out of stock: mug at main: 100 wanted, 8 available; receive stock or order less",
+        "vouchers: {'SPRING': 'A-1', 'SUMMER': None}",
+        "mugs left: 8",
+    ],
+    "with_django.py": [
+        "order-ann is authorised",
+        "refused: out of stock: mug at main: 100 wanted, 8 available; receive stock or order less",
+        "baskets: {'ann': 'order-ann', 'bob': ''}",
+        "mugs left: 8",
+    ],
     "bakery.py": [
         "B-1: planned, in_the_oven, baked; order confirmed",
         "B-2: planned, in_the_oven, dropped; order cancelled",

@@ -109,17 +109,21 @@ def _engine(path: Path) -> sqlalchemy.Engine:
 @contextmanager
 def sqlalchemy_session(path: Path) -> Generator[Joining]:
     engine = _engine(path)
-    with Session(engine) as session, session.begin():
-        yield session, lambda text: session.execute(sqlalchemy.text(text))
-    engine.dispose()
+    try:
+        with Session(engine) as session, session.begin():
+            yield session, lambda text: session.execute(sqlalchemy.text(text))
+    finally:
+        engine.dispose()
 
 
 @contextmanager
 def sqlalchemy_connection(path: Path) -> Generator[Joining]:
     engine = _engine(path)
-    with engine.begin() as connection:
-        yield connection, connection.exec_driver_sql
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            yield connection, connection.exec_driver_sql
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -19,9 +19,11 @@ except ImportError as problem:
     raise MissingExtra("PostgresStorage needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
 
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from ordermgmt.storage import postgres_texts as texts
 from ordermgmt.storage.postgres_connections import Connection, Hosts, Lender, Own, Pool, failure
+from ordermgmt.storage.postgres_joined import JoinedPostgresStorage
 from ordermgmt.storage.postgres_schema import NewerSchema, checked_name, migrate
 from ordermgmt.storage.postgres_texts import BEGIN, Statements, Texts, Values
 
@@ -162,6 +164,10 @@ class PostgresStorage:
         check_texts((kind,))
         return dict(self._ask(self._texts.statuses, [kind]))
 
+    def joined(self, connection: object) -> JoinedPostgresStorage:
+        """The same store on a connection of the host's, within the transaction that is open there."""
+        return JoinedPostgresStorage(connection, schema=self.schema)
+
     def close(self) -> None:
         """Close its own connections; whoever is in a transaction may still end it."""
         self._connections.close()
@@ -184,9 +190,10 @@ class PostgresStorage:
 class PostgresTransaction:
     """An open transaction of a `PostgresStorage`: the rows it has loaded are nobody else's until it ends."""
 
-    __slots__ = ("_connection", "_connections", "_over", "_pid", "_texts", "_versions", "_xid")
+    __slots__ = ("_connection", "_connections", "_holds", "_over", "_pid", "_texts", "_versions", "_xid")
 
     _connection: Connection
+    _holds: bool
     _pid: int
 
     def __init__(self, connections: Lender, statements: Statements) -> None:
@@ -202,6 +209,7 @@ class PostgresTransaction:
             self._connection = self._begun()
         except psycopg.Error as error:
             raise failure(error) from error
+        self._holds = True
         self._over = False
         return self
 
@@ -225,6 +233,11 @@ class PostgresTransaction:
         self._over = True
         if os.getpid() != self._pid:
             return  # a forked child leaves the block too; the transaction is its parent's
+        if self._holds:
+            self._release()
+
+    def _release(self) -> None:
+        self._holds = False
         try:
             _undo(self._connection)
         finally:
@@ -309,6 +322,7 @@ class PostgresTransaction:
         """
         if not writes:
             return
+        self._release()  # it may have been the only one
         try:
             with _Borrowed(self._connections) as connection:
                 self._wait_for_the_end(connection)
@@ -364,7 +378,8 @@ class _Borrowed:
 def _rows(connection: Connection, text: bytes, values: Values) -> list[Any]:
     """What a statement answers; nothing where it answers nothing."""
     # Without arguments a % is a %.
-    cursor = connection.cursor(binary=True).execute(text, values or None)
+    # A pool's connections may answer the host's own rows as anything.
+    cursor = connection.cursor(binary=True, row_factory=tuple_row).execute(text, values or None)
     return cursor.fetchall() if cursor.description else []
 
 

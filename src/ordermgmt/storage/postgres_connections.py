@@ -15,7 +15,9 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from ordermgmt.engine.transaction import Key
 from ordermgmt.errors import (
@@ -91,7 +93,8 @@ _SETTINGS = (
 
 def judge(connection: Connection) -> None:
     """Raise `Misconfigured` for a server that could lose what it acknowledged, or that cannot be a store at all."""
-    found = connection.execute(_SETTINGS).fetchone()
+    # A host's connection may answer its own rows as anything.
+    found = connection.cursor(row_factory=tuple_row).execute(_SETTINGS).fetchone()
     assert found is not None  # noqa: S101 - a SELECT without FROM has one row
     version, standby, read_only, synchronous, fsync, full_pages, encoding = found
     if version < SERVER_MIN:
@@ -130,6 +133,13 @@ class Own:
         statement_timeout: float,
         idle_timeout: float,
     ) -> None:
+        try:
+            conninfo_to_dict(conninfo)
+        except psycopg.Error as error:
+            raise Misconfigured(
+                f"this is no connection string ({_first_line(error)}); give one like "
+                '"postgresql://user@host:5432/shop" or "host=… dbname=shop user=…"'
+            ) from None
         self.busy_timeout = busy_timeout
         self._conninfo = conninfo
         self._max = connections_max
@@ -208,7 +218,10 @@ class Own:
             _left_to_the_parent.append(connection)
             return
         self._lent.discard(connection)
-        if self._closed or connection.info.transaction_status is not IDLE:
+        if connection.closed:
+            # Where one has died, the others were most likely opened to the same server that is no more.
+            self.close_idle()
+        elif self._closed or connection.info.transaction_status is not IDLE:
             connection.close()
         else:
             self._idle.append(connection)
@@ -250,6 +263,11 @@ class Hosts:
         if self._closed:
             raise StorageFailed("this store is closed; open a new one")
         lending = self._pool.connection()
+        if not hasattr(lending, "__enter__"):
+            raise Misconfigured(
+                f"{type(self._pool).__name__} is awaited; give PostgresStorage a blocking pool (psycopg_pool."
+                "ConnectionPool): AsyncOrderManagement calls it in threads"
+            )
         try:
             connection = lending.__enter__()
         except psycopg.Error as error:
