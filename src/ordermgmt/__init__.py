@@ -139,6 +139,17 @@ from .payments.messages import (
 from .payments.model import Amounts, Fact, Payment
 from .payments.port import GatewayCapabilities, PaymentGateway
 from .payments.rules import NothingOpen, OverAuthorised, OverCaptured, WrongCurrency
+from .pricing import (
+    Destination,
+    Discount,
+    Explanation,
+    RoundingPolicy,
+    Surcharge,
+    Tax,
+    TaxRates,
+    TaxTable,
+    UnknownTaxClass,
+)
 from .refunds import refunds
 from .refunds.messages import (
     RecordRefundFailed,
@@ -224,7 +235,9 @@ __all__ = [
     "DEFAULT_CAPABILITIES",
     "DeclineOrderChange",
     "Declined",
+    "Destination",
     "Disagreement",
+    "Discount",
     "Discrepancy",
     "DraftOrder",
     "DraftOrderChange",
@@ -236,6 +249,7 @@ __all__ = [
     "Event",
     "ExpireOrder",
     "ExpireOrderChange",
+    "Explanation",
     "Fact",
     "GatewayCapabilities",
     "GrantCredit",
@@ -365,6 +379,7 @@ __all__ = [
     "RetryLater",
     "RevertAmendment",
     "RevertOrderChange",
+    "RoundingPolicy",
     "Rule",
     "Scan",
     "Seen",
@@ -377,8 +392,12 @@ __all__ = [
     "StorageBusy",
     "StorageFailed",
     "Succeeded",
+    "Surcharge",
     "SystemClock",
     "SystemIds",
+    "Tax",
+    "TaxRates",
+    "TaxTable",
     "Tender",
     "TooMany",
     "TooManyFollowUps",
@@ -389,6 +408,7 @@ __all__ = [
     "Unknown",
     "UnknownCurrency",
     "UnknownSku",
+    "UnknownTaxClass",
     "Void",
     "VoidLabel",
     "VoidPayment",

@@ -27,6 +27,9 @@ TAXES_MAX: Final = 10
 DISCOUNTS_MAX: Final = 50
 """The most discounts on one line, and the most adjustments of one order."""
 
+ONLY_MAX: Final = 10_000
+"""The most lines that one discount names."""
+
 Percent = str | int | Decimal
 """A percentage as one writes it: ``19``, ``"9.975"``; never a float."""
 
@@ -100,7 +103,10 @@ def _not_negative(_instance: object, attribute: Any, value: Any) -> None:
 def _line_ids(ids: Iterable[str]) -> tuple[str, ...]:
     if not is_listed(ids):
         raise InvalidInput(f"only must be a list of line ids (got {type(ids).__name__})")
-    return tuple(ids)
+    told = tuple(islice(ids, ONLY_MAX + 1))  # however many come
+    if len(told) > ONLY_MAX:
+        raise InvalidInput(f"only holds more than the {ONLY_MAX} lines an order may have")
+    return told
 
 
 @frozen
