@@ -8,7 +8,7 @@ An intent is committed before its adapter is called, and so is the mark that it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from statemachine import State, StateMachine
 from ..errors import Refused
 from .capability import Capability, Evolve, Rule, Seen, as_type, changed, require
 from .codec import Frozen
-from .instants import to_text
+from .instants import later, to_text
 from .lifecycle import Lifecycle
 from .messages import Command, Event, News, Replies, check_name, checked_name, checked_note, checked_text
 
@@ -421,7 +421,7 @@ def _claim(command: ClaimEffect, state: Intent | None, seen: Seen, at: DateTime)
     if intent.status == "sending":
         # The lease has run out, so the worker before us is dead or asleep: its call may have been executed.
         yield EffectLost(cause="the worker did not answer before its lease ended", due=at)
-    yield EffectClaimed(token=intent.token + 1, lease=at + command.lease, at=at, sends=command.sends)
+    yield EffectClaimed(token=intent.token + 1, lease=later(at, command.lease), at=at, sends=command.sends)
 
 
 def _settle(command: SettleEffect, state: Intent | None, seen: Seen, at: DateTime) -> Iterable[Event]:
@@ -577,9 +577,27 @@ def _by_id(command: Any) -> str:
     return str(command.effect_id)
 
 
-def _due(intent: Intent) -> str | None:
-    """When it is due; nothing where it has ended or waits for a person."""
-    return None if intent.ended or intent.status == "parked" else to_text(intent.due)
+INDEXES = ("status", "due", "group_due", "lane", "group", "port", "key", "ended_at")
+
+
+def _indexed(intent: Intent) -> Mapping[str, str | None]:
+    """What an effect is found by.  It is due nowhere once it has ended, or while it waits for a person."""
+    ended = intent.ended
+    due = None if ended or intent.status == "parked" else to_text(intent.due)
+    return {
+        "status": intent.status,
+        "due": due,
+        "group_due": None if due is None else f"{intent.group}|{due}",
+        "lane": None if ended else intent.lane,
+        "group": intent.group,
+        "port": "/".join(intent.port),
+        "key": intent.key,
+        "ended_at": to_text(intent.ended_at) if intent.ended_at is not None else None,
+    }
+
+
+def _index(name: str) -> Callable[[Intent], str | None]:
+    return lambda intent: _indexed(intent)[name]
 
 
 EFFECTS = Capability(
@@ -598,16 +616,8 @@ EFFECTS = Capability(
         CancelEffect: Rule(_cancel, _by_id),
     },
     evolve=EVOLVE,
-    indexes={
-        "status": lambda intent: intent.status,
-        "due": _due,
-        "group_due": lambda intent: None if (due := _due(intent)) is None else f"{intent.group}|{due}",
-        "lane": lambda intent: None if intent.ended else intent.lane,
-        "group": lambda intent: intent.group,
-        "port": lambda intent: "/".join(intent.port),
-        "key": lambda intent: intent.key,
-        "ended_at": lambda intent: to_text(intent.ended_at) if intent.ended_at is not None else None,
-    },
+    indexes={name: _index(name) for name in INDEXES},
+    index_all=_indexed,
     identify=check_name,
     refusals=(NotDue, NotStuck),
     last=True,
