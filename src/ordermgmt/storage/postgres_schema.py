@@ -209,8 +209,15 @@ def checked_name(name: object) -> str:
 
 
 def schema_version(execute: Execute, schema: str) -> int:
-    """The version of the tables in this schema; 0 where there are none yet."""
-    if execute("SELECT to_regclass(%s)", [f"{schema}.meta"])[0][0] is None:
+    """The version of the tables in this schema; 0 where there are none of ours yet."""
+    # By the catalogue's rows: to_regclass may answer from what the connection remembers of before it waited for a lock.
+    found = execute(
+        "SELECT 1 FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"
+        " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = 'meta' AND a.attname = 'installation'",
+        [schema.strip('"')],
+    )
+    if not found:
         return 0
     return int(execute(f"SELECT schema FROM {schema}.meta", ())[0][0])  # noqa: S608 - a checked name
 

@@ -189,7 +189,8 @@ def rows(wanted: Sequence[Key], found: Iterable[Any]) -> dict[Key, Row]:
     """The rows of an answer, by key."""
     answer: dict[Key, Row] = {}
     for number, version, doc, head, at in found:
-        key: Key = wanted[number - 1]
+        place: int = number - 1
+        key = wanted[place]
         answer[key] = Row(key, version, doc, head, at)
     return answer
 
