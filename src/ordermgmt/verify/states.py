@@ -14,7 +14,8 @@ from ..engine.transaction import Key
 from ..errors import NotFound
 from ..money import AMOUNT_MINOR_MAX, cumulative
 from ..orders.lifecycle import BUCKETS
-from ..orders.model import GONE_OUT, IN_THE_HOUSE, Order, OrderLine, due
+from ..orders.model import GONE_OUT, IN_THE_HOUSE, Order, OrderLine, reckon
+from ..orders.stretches import share
 from ..payments.model import Amounts, Payment, fold, status_of
 from ..refunds.model import Refund
 from ..shipments.model import STAGES, Shipment
@@ -82,8 +83,7 @@ def _order(view: View, order: Order) -> Findings:
     for line in order.lines.values():
         yield from _line(line)
     yield from _money(credits=order.credits, **{charge.name: charge.minor for charge in order.charges})
-    if due(order) > order.total.minor:
-        yield "M7", f"{due(order)} is due of an order of {order.total.minor}"
+    yield from _shares(order)
     if order.status in ENDED and (left := order.count(*IN_THE_HOUSE)):
         yield "C4", f"it is {order.status}, but {left} units still stand in the house"
     yield from _claims(view, order)
@@ -100,6 +100,32 @@ def _line(line: OrderLine) -> Findings:
         yield "Q1", f"{name}: {line.units} does not add up to the {line.quantity} ordered"
     if cumulative(line.minor, line.quantity, line.quantity) != line.minor:
         yield "M7", f"{name}: the shares of its units do not add up to {line.minor}"
+
+
+def _shares(order: Order) -> Findings:
+    """M7: what is owed and what is earned, reckoned once more and plainly: no cent is lost or made in dividing."""
+    standing = out = wanted = gone = 0
+    for line in order.lines.values():
+        cancelled, left = line.count("cancelled"), line.count(*GONE_OUT)
+        standing += line.minor - _front(line, cancelled)
+        out += line.minor - _front(line, line.quantity - left)
+        wanted += line.quantity - cancelled
+        gone += left
+    charges = sum(charge.minor for charge in order.charges) if wanted else 0
+    owed = max(standing + charges - order.credits, 0)
+    earned = min(out + charges, owed) if gone else 0
+    reckoned = reckon(order)
+    if (reckoned.owed, reckoned.earned) != (owed, earned):
+        yield "M7", f"{reckoned.owed} is owed and {reckoned.earned} earned, but its units make {owed} and {earned}"
+    if owed > order.total.minor:
+        yield "M7", f"{owed} is due of an order of {order.total.minor}"
+
+
+def _front(line: OrderLine, units: int) -> int:
+    """What the first units of a line carry: those that are cancelled take their shares from there."""
+    if units in (0, line.quantity):
+        return line.minor if units else 0
+    return share(line.stretches, units) if line.stretches else cumulative(line.minor, units, line.quantity)
 
 
 def _claims(view: View, order: Order) -> Findings:

@@ -70,6 +70,10 @@ class Actor:
     at: str = ""
     """The boundary he stands at."""
     what: str = ""
+    calls: str = ""
+    """The effect of which he spoke last with an adapter."""
+    answer: Any = None
+    """What he was answered."""
     wakes: DateTime | None = None
     """Until when he stands still."""
     overdue: int = 0

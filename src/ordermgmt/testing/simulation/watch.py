@@ -22,6 +22,7 @@ from ...management import OrderManagement
 from ...orders.messages import OrderConfirmed, UnitsMoved
 from ...orders.model import Order
 from ...payments.model import Payment
+from ...refunds.messages import RefundRequested
 from ...refunds.model import Refund
 from ...shipments.messages import ShipmentUndeliverable
 from ...shipments.model import Shipment
@@ -75,6 +76,8 @@ class Watch:
         self._told = dict[Key, _Told]()
         self._position = 0
         self._digest = hashlib.sha256()
+        self._refunds = list[tuple[str, str]]()
+        """(refund, order) that were asked for since the last look."""
         self._claims = dict[str, Counter[str]]()
         self._claimed: Counter[str] = Counter()
         self._received: Counter[str] = Counter()
@@ -110,6 +113,7 @@ class Watch:
         if not touched:
             return
         self._compare(list(touched))
+        self._check_refunds()
         orders = dict[str, None]()
         for key in touched:
             state = self._told[key].state
@@ -155,6 +159,8 @@ class Watch:
                 self.lost.update(state.orders)
             case EffectSucceeded():
                 self._done(state)
+            case RefundRequested():
+                self._refunds.append((key[1], event.order_id))
             case StockReceived():
                 self._received[key[1]] += event.quantity
             case StockReserved() | StockReleased() | StockSetAside() | StockIssued():
@@ -171,6 +177,14 @@ class Watch:
                     self._breach("C1", f"order {key[1]} is confirmed with {money.open} authorised of {state.due}")
             case _:
                 pass
+
+    def _check_refunds(self) -> None:
+        """M3: no more is given back than was paid too much, or less would be kept than is owed."""
+        for refund_id, order_id in self._refunds:
+            order = self.state("order", order_id)
+            if order.money.refundable < order.due.minor:
+                self._breach("M3", f"refund {refund_id} leaves {order.money.refundable} of {order.due} that are owed")
+        self._refunds.clear()
 
     def _compare(self, keys: list[Key]) -> None:
         """J2: the saved row is what its history folds to."""

@@ -15,17 +15,18 @@ from pendulum import DateTime, datetime
 
 from ... import verify
 from ...engine.adapters import Notice
-from ...engine.effects import Intent, Unknown, idempotency_key
+from ...engine.effects import Declined, Intent, Pending, RetryLater, Unknown, idempotency_key
 from ...engine.operating import Operator
 from ...engine.ports import ManualIds
 from ...engine.transaction import Storage, Write
 from ...engine.working import Call, Worker
 from ...management import LEASE, OrderManagement
+from ...orders.holds import ReleaseHold
 from ...orders.messages import PlaceOrder
 from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, balance, earned
 from ...payments.model import Payment
 from ...shipments.messages import Track
-from ...shipments.model import DELIVERED, Shipment
+from ...shipments.model import DELIVERED, STAGES, Shipment
 from ...stock.messages import ReceiveStock
 from ...stock.model import Reservation
 from .actors import CAST, SKUS, Actor, Promise, ask, resolve, worker
@@ -40,6 +41,8 @@ STORY_MAX = 60
 SKEW_MAX = timedelta(seconds=30)
 ROUNDS_MAX = 400
 """How often, in a calm world, there may be something left to do."""
+WAKES = 0.3
+"""How likely, at each step, a sleeper wakes up whom somebody else is overtaking."""
 SECRET = b"simulated"
 
 
@@ -140,7 +143,7 @@ class World:
         )
         self.worker = Worker(assembly=self.shop.assembly, lease=LEASE, deadline=timedelta(seconds=30))
         self.operator = Operator(self.worker)
-        self.watch = Watch(self.shop, self.breach, self.tell, self._succeeded, self._check_not_early)
+        self.watch = Watch(self.shop, self.breach, self.tell, self._succeeded, self._check_order)
         if cast:
             for sku in SKUS:
                 self.finish(self.god, ask(self.god, ReceiveStock(sku=sku, quantity=self.choice((4, 20, 60)))))
@@ -235,17 +238,20 @@ class World:
 
     def known_dead(self, intent: Intent) -> bool:
         """Whether nothing of it can be on its way any more, so that a person may believe the books."""
-        late = self.provider(intent.port).capabilities.late_window + LEASE + 2 * SKEW_MAX
+        provider = self.provider(intent.port)
+        late = provider.capabilities.late_window + LEASE + 2 * SKEW_MAX
         flying = any(actor.at in ("call", "loaded", "commit", "committed") for actor in self.actors)
-        return not flying and (intent.last_sent is None or self.now > intent.last_sent + late)
+        deed = provider.deeds.get(intent.effect_id)
+        told = deed is None or self.now >= deed.ready  # a provider's books show nothing that it has not told
+        return told and not flying and (intent.last_sent is None or self.now > intent.last_sent + late)
 
     # The laws of sending.
 
     def before_call(self, call: Call) -> None:
         """E1–E7 as they show from outside: only what is committed and claimed is sent, one at a time in a lane."""
+        effect_id = self._current.calls = call.intent.effect_id
         if call.lookup or isinstance(call.request, Track):
             return
-        effect_id = call.intent.effect_id
         self.watch.look()
         intent = self.watch.state("effect", effect_id)
         if not isinstance(intent, Intent):
@@ -263,6 +269,7 @@ class World:
 
     def after_call(self, answer: Any) -> None:
         """Our own providers lose things, and never break."""
+        self._current.answer = answer
         if isinstance(answer, Unknown) and answer.cause != NoAnswer.__name__:
             self.breach("bug", f"a simulated provider met {answer.cause}")
 
@@ -304,6 +311,8 @@ class World:
                 self.pass_time(min(LEASE + SKEW_MAX, max(actor.wakes - self.now, timedelta(0))))
             if actor.patience <= self.steps:
                 self.pass_time(max(actor.wakes - self.now, timedelta(0)))
+        if (sleeper := self._overtaken()) is not None:
+            return sleeper
         while True:
             taken = self.turns.taken
             ready = [
@@ -317,6 +326,16 @@ class World:
                 return chosen
             wakes = min(actor.wakes for actor in self.actors if actor.wakes is not None and actor.wakes > self.now)
             self.pass_time(max(wakes - self.now, timedelta(0)))
+
+    def _overtaken(self) -> Actor | None:
+        """A sleeper who wakes up now, with his answer, because somebody else has just got one to the same request."""
+        answered = [actor for actor in self.actors if actor.at == "called"]
+        for sleeper in answered if len(answered) > 1 else ():
+            others = (actor for actor in answered if actor is not sleeper and actor.calls == sleeper.calls)
+            if sleeper.wakes is not None and any(others) and self.random.random() < WAKES:
+                sleeper.wakes = None
+                return sleeper
+        return None
 
     def _begin(self, actor: Actor) -> None:
         """The actor looks for something to do; one who has nothing does due work, of which there may be some."""
@@ -342,7 +361,9 @@ class World:
         if boundary is None:
             return False
         # Around a call nothing is decided and everything is at stake, and few of an actor's boundaries lie there.
-        more = 4 if actor.at in ("call", "called") else 1
+        # Most is at stake with an answer that somebody else, who asks again meanwhile, may not get.
+        fleeting = actor.at == "called" and isinstance(actor.answer, Declined | Pending | RetryLater)
+        more = 12 if fleeting else 4 if actor.at in ("call", "called") else 1
         if self.happens(boundary, self.faults.crash * more):
             self.kill(actor)
             return True
@@ -403,6 +424,7 @@ class World:
         for actor in self.actors:
             actor.wakes = None
         self._let_all_finish()
+        self._release_holds()
         self._until_quiet()
         self._check_parked()
         for provider in self.providers:
@@ -422,6 +444,12 @@ class World:
             self._current = self.choice(free)
             self.go_on(self._current)
             self._judge()
+
+    def _release_holds(self) -> None:
+        """Whoever had doubts has none any more: what waits for a person would wait for ever."""
+        for order in self.watch.states("order"):
+            for reason in order.holds:
+                self.finish(self.god, ask(self.god, ReleaseHold(order_id=order.order_id, reason=reason)))
 
     def _until_quiet(self) -> None:
         """Time passes, workers work, webhooks arrive and parcels too, until nothing is left to do."""
@@ -551,6 +579,24 @@ class World:
             self.breach("M6", f"{id} has all its units out and keeps {kept}, due are {order.due}")
         if order.count("shipped") and all(self._arrived(shipment) for shipment in order.shipments):
             self.breach("Q2", f"every parcel of {id} has arrived, but {order.count('shipped')} units have not")
+
+    def _check_order(self, order: Order) -> None:
+        """What is true of an order in this world, whenever it has changed."""
+        self._check_not_early(order)
+        self._check_inside(order)
+
+    def _check_inside(self, order: Order) -> None:
+        """Q2: units are picked and packed into parcels and nowhere else, so they stand there with them."""
+        inside: Counter[tuple[str, str]] = Counter()
+        for shipment_id in order.shipments:
+            shipment = self.watch.state("shipment", shipment_id)
+            for content in shipment.contents if shipment.status in STAGES else ():
+                inside[content.line_id, STAGES[shipment.status]] += content.quantity
+        for line in order.lines.values():
+            for bucket in ("picked", "packed"):
+                standing, held = line.count(bucket), inside[line.line_id, bucket]
+                if standing != held:
+                    self.breach("Q2", f"{order.order_id}: {standing} units are {bucket}, and {held} are in parcels")
 
     def _check_not_early(self, order: Order) -> None:
         """M6: no money is collected before its goods have left the house."""
