@@ -1,0 +1,430 @@
+"""Changing an order after placement: who wants it, who agrees, what it costs, and that nothing is stuck by it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ordermgmt import (
+    Address,
+    Amendment,
+    AmendOrder,
+    BelowMoved,
+    CancelOrder,
+    CancelOrderChange,
+    CancelShipment,
+    CancelUnits,
+    ChangeOpen,
+    ConfirmOrderChange,
+    Content,
+    DeclineOrderChange,
+    DraftOrderChange,
+    EditOrderChange,
+    HandOverShipment,
+    InvalidInput,
+    Labelled,
+    LineChange,
+    ManualClock,
+    MovedSince,
+    NotAllowed,
+    NotAmendable,
+    NothingLeft,
+    NothingToReprice,
+    NothingToRevert,
+    OnAccount,
+    Order,
+    OrderChange,
+    OrderManagement,
+    OutOfStock,
+    PackShipment,
+    PaidElsewhere,
+    PaymentNeeded,
+    PayNow,
+    PickShipment,
+    PlanShipment,
+    ReceiveStock,
+    RequestOrderChange,
+    RevertAmendment,
+    RevertOrderChange,
+    Shipment,
+    Tender,
+)
+from ordermgmt.testing import FakePayments
+from tests.stories import ANN, card_pays, eur, line, on_the_shelf, paid_for, place, sent, snapshot, units
+
+BOB = Address(name="Bob", street="Kerkstraat 2", city="Gent", country="BE")
+
+
+def quantity(line_id: str, n: int) -> Amendment:
+    return Amendment(lines=[LineChange(line_id=line_id, quantity=n)])
+
+
+def drafted(shop: OrderManagement, amendment: Amendment, order_id: str = "A") -> OrderChange:
+    return shop.handle(DraftOrderChange(change_id="c", order_id=order_id, amendment=amendment))
+
+
+def confirmed(shop: OrderManagement, amendment: Amendment, order_id: str = "A") -> Order:
+    drafted(shop, amendment, order_id)
+    shop.handle(ConfirmOrderChange(change_id="c"))
+    return shop.settle(order_id)
+
+
+# Before anybody agrees.
+
+
+def test_a_drafted_change_leaves_the_order_as_it_is(shop: OrderManagement):
+    before = paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+
+    order = shop.get(Order, "A")
+    assert (order.lines, order.due, order.change) == (before.lines, before.due, "c")
+
+
+def test_a_drafted_change_tells_what_it_will_come_to(shop: OrderManagement):
+    paid_for(shop, "A")
+    change = drafted(shop, Amendment(add=[line("pen", 2, "1.50")]))
+
+    assert (change.settlement.difference, change.settlement.authorise) == (eur("3.00"), eur("3.00"))
+
+
+def test_a_draft_can_be_edited_and_tells_which_version_it_is(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+    change = shop.handle(EditOrderChange(change_id="c", amendment=quantity("1", 2)))
+
+    assert (change.version, change.settlement.difference) == (2, eur("-10.00"))
+
+
+def test_what_was_requested_cannot_be_edited(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+    shop.handle(RequestOrderChange(change_id="c"))
+
+    with pytest.raises(NotAllowed):
+        shop.handle(EditOrderChange(change_id="c", amendment=quantity("1", 2)))
+
+
+def test_an_order_has_one_open_change(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+
+    with pytest.raises(ChangeOpen) as no:
+        shop.handle(DraftOrderChange(change_id="d", order_id="A", amendment=quantity("1", 2)))
+    assert no.value.change_id == "c"
+
+
+def test_the_next_change_can_be_drafted_when_one_was_declined(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+    shop.handle(RequestOrderChange(change_id="c"))
+    shop.handle(DeclineOrderChange(change_id="c", reason="too late"))
+
+    assert shop.handle(DraftOrderChange(order_id="A", amendment=quantity("1", 2))).status == "drafted"
+
+
+def test_a_change_that_nobody_answers_expires(shop: OrderManagement, clock: ManualClock):
+    paid_for(shop, "A")
+    shop.handle(
+        DraftOrderChange(change_id="c", order_id="A", amendment=quantity("1", 1), expires_in=timedelta(hours=2))
+    )
+    clock.advance(hours=3)
+    shop.run_due()
+
+    assert (shop.get(OrderChange, "c").status, shop.get(Order, "A").change) == ("expired", "")
+
+
+def test_a_confirmed_change_does_not_expire(shop: OrderManagement, clock: ManualClock):
+    paid_for(shop, "A")
+    confirmed(shop, quantity("1", 1))
+    clock.advance(days=30)
+    shop.run_due()
+
+    assert shop.get(OrderChange, "c").status == "confirmed"
+
+
+def test_an_open_change_ends_with_its_order(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+    shop.handle(CancelOrder(order_id="A"))
+
+    assert (shop.get(OrderChange, "c").status, shop.get(Order, "A").change) == ("cancelled", "")
+
+
+def test_an_order_is_shipped_while_a_change_is_open(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+    shop.handle(HandOverShipment(shipment_id="A:s1"))
+
+    assert shop.settle("A").fulfilment_status == "shipped"
+
+
+def test_confirming_looks_at_the_order_again(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 1))
+    shop.handle(HandOverShipment(shipment_id="A:s1"))
+    before = snapshot(shop)
+
+    with pytest.raises(BelowMoved):
+        shop.handle(ConfirmOrderChange(change_id="c"))
+    assert snapshot(shop) == before
+    assert shop.handle(CancelOrderChange(change_id="c")).status == "cancelled"
+
+
+# What is changed.
+
+
+def test_lowering_a_quantity_gives_goods_and_money_back(shop: OrderManagement, card: FakePayments):
+    paid_for(shop, "A", pay=card_pays(sale=True))
+    order = confirmed(shop, quantity("1", 1))
+
+    assert (units(shop, "A"), on_the_shelf(shop)) == ({"reserved": 1, "cancelled": 2}, (3, 1, 0))
+    assert (order.due, order.paid, card.accounts["A:1"].kept) == (eur("10.00"), eur("10.00"), 1000)
+
+
+def test_lowering_takes_units_out_of_their_parcel(shop: OrderManagement):
+    paid_for(shop, "A")
+    confirmed(shop, quantity("1", 1))
+
+    assert [content.quantity for content in shop.get(Shipment, "A:s1").contents] == [1]
+
+
+def test_raising_a_quantity_takes_more_from_the_shelf_and_asks_for_more(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(ReceiveStock(sku="mug", quantity=2))
+    order = confirmed(shop, quantity("1", 5))
+
+    assert (units(shop, "A"), on_the_shelf(shop)) == ({"reserved": 5}, (5, 5, 0))
+    assert (order.due, order.payment_status, len(order.payments)) == (eur("50.00"), "authorised", 2)
+
+
+def test_what_is_not_on_the_shelf_cannot_be_added(shop: OrderManagement):
+    paid_for(shop, "A")
+    drafted(shop, quantity("1", 5))
+    before = snapshot(shop)
+
+    with pytest.raises(OutOfStock):
+        shop.handle(ConfirmOrderChange(change_id="c"))
+    assert snapshot(shop) == before
+
+
+def test_units_that_are_let_go_can_be_taken_by_another_line_at_once(shop: OrderManagement):
+    paid_for(shop, "A")
+    order = confirmed(
+        shop, Amendment(lines=[LineChange(line_id="1", quantity=0)], add=[line("mug", 3, "9.00", line_id="cheaper")])
+    )
+
+    assert (units(shop, "A", "cheaper"), order.due) == ({"reserved": 3}, eur("27.00"))
+    assert on_the_shelf(shop) == (3, 3, 0)
+
+
+def test_a_new_price_is_for_units_in_the_house(shop: OrderManagement):
+    sent_partly(shop)
+    order = confirmed(shop, Amendment(lines=[LineChange(line_id="1", unit_price=eur("7.00"))]))
+
+    assert (order.due, order.paid) == (eur("24.00"), eur("10.00"))
+
+
+def sent_partly(shop: OrderManagement) -> None:
+    """Three mugs, one of them handed over and captured."""
+    paid_for(shop, "A")
+    shop.handle(CancelShipment(shipment_id="A:s1"))
+    shop.handle(PlanShipment(shipment_id="one", contents=[Content("A", "1", 1)]))
+    shop.handle(HandOverShipment(shipment_id="one"))
+    shop.settle("A")
+
+
+def test_what_was_captured_for_a_unit_stays(shop: OrderManagement, card: FakePayments):
+    sent_partly(shop)
+    confirmed(shop, Amendment(lines=[LineChange(line_id="1", unit_price=eur("7.00"))]))
+
+    assert card.accounts["A:1"].kept == 1000
+
+
+def test_an_order_never_has_fewer_units_than_have_moved(shop: OrderManagement):
+    sent_partly(shop)
+    with pytest.raises(BelowMoved) as no:
+        drafted(shop, quantity("1", 0))
+    assert (no.value.wanted, no.value.moved, no.value.standing) == (0, 1, (("shipped", 1),))
+
+
+@pytest.mark.parametrize("step", [PickShipment, PackShipment])
+def test_units_on_their_way_through_the_warehouse_are_not_let_go(shop: OrderManagement, step: type[PickShipment]):
+    paid_for(shop, "A")
+    shop.handle(step(shipment_id="A:s1"))
+
+    with pytest.raises(BelowMoved):
+        drafted(shop, quantity("1", 2))
+
+
+def test_a_line_that_has_left_the_house_has_its_price(shop: OrderManagement):
+    sent(shop, "A")
+    with pytest.raises(NothingToReprice):
+        drafted(shop, Amendment(lines=[LineChange(line_id="1", unit_price=eur("1.00"))]))
+
+
+def test_charges_are_changed_by_their_name(shop: OrderManagement):
+    paid_for(shop, "A", shipping=eur("4.90"))
+    order = confirmed(shop, Amendment(charges={"shipping": eur("0"), "gift wrap": eur("2.00")}))
+
+    assert ([charge.name for charge in order.charges], order.due) == (["gift wrap"], eur("32.00"))
+
+
+def test_a_charge_that_was_collected_is_given_back(shop: OrderManagement, card: FakePayments):
+    sent(shop, "A", shipping=eur("4.90"))
+    order = confirmed(shop, Amendment(charges={"shipping": eur("0")}))
+
+    assert (order.paid, card.accounts["A:1"].kept) == (eur("30.00"), 3000)
+
+
+def test_a_parcel_goes_to_the_new_address(shop: OrderManagement):
+    paid_for(shop, "A", ship_to=ANN)
+    shop.handle(DraftOrderChange(change_id="c", order_id="A", ship_to=BOB))
+    shop.handle(ConfirmOrderChange(change_id="c"))
+
+    assert shop.reveal(shop.get(Shipment, "A:s1").ship_to, Address) == BOB
+    assert shop.reveal(shop.get(Order, "A").ship_to, Address) == BOB
+
+
+def test_a_parcel_with_a_label_keeps_its_address(shop: OrderManagement):
+    paid_for(shop, "A", ship_to=ANN, carrier="parcel")
+    shop.handle(PackShipment(shipment_id="A:s1"))
+
+    with pytest.raises(Labelled):
+        shop.handle(AmendOrder(order_id="A", ship_to=BOB))
+
+
+def test_nothing_can_be_left_of_an_order_by_changing_it(shop: OrderManagement):
+    paid_for(shop, "A")
+    with pytest.raises(NothingLeft):
+        drafted(shop, quantity("1", 0))
+
+
+def test_an_order_that_has_ended_is_not_changed(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(CancelOrder(order_id="A"))
+    with pytest.raises(NotAmendable):
+        drafted(shop, quantity("1", 1))
+
+
+def test_a_change_that_changes_nothing_is_none():
+    with pytest.raises(InvalidInput):
+        DraftOrderChange(order_id="A")
+
+
+def test_a_line_that_waits_to_be_confirmed_confirms_the_order(shop: OrderManagement):
+    """The dearer line was never authorised; without it what is authorised is enough."""
+    shop.handle(ReceiveStock(sku="mug", quantity=5))
+    place(
+        shop,
+        "A",
+        pay=PayNow([Tender("card", token="tok_visa", amount=eur("10.00")), Tender("card", token="tok_decline")]),
+    )
+    assert shop.settle("A").status == "placed"
+
+    assert confirmed(shop, quantity("1", 1)).status == "confirmed"
+
+
+# How it is paid.
+
+
+def test_more_is_paid_by_the_way_that_is_said(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    drafted(shop, quantity("1", 4))
+    shop.handle(ConfirmOrderChange(change_id="c", pay=PaidElsewhere(method="cash", amount=eur("10.00"))))
+
+    assert (shop.settle("A").paid, shop.get(Order, "A").payment_status) == (eur("10.00"), "partly_paid")
+
+
+def test_where_the_only_card_was_declined_somebody_must_say_how(shop: OrderManagement):
+    place(shop, "A", pay=card_pays("tok_decline"))
+    shop.settle("A")
+    drafted(shop, quantity("1", 2))
+
+    with pytest.raises(PaymentNeeded) as no:
+        shop.handle(ConfirmOrderChange(change_id="c"))
+    assert no.value.missing == eur("20.00")
+    shop.handle(ConfirmOrderChange(change_id="c", pay=card_pays()))
+    assert shop.settle("A").status == "confirmed"
+
+
+def test_on_account_nothing_more_is_asked_for(shop: OrderManagement):
+    paid_for(shop, "A", pay=OnAccount(days=30))
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    order = confirmed(shop, quantity("1", 4))
+
+    assert (order.due, order.payments) == (eur("40.00"), {})
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_preview_tells_what_confirming_does(shop: OrderManagement, n: int):
+    paid_for(shop, "A", pay=card_pays(sale=True))
+    shop.handle(ReceiveStock(sku="mug", quantity=2))
+    drafted(shop, quantity("1", n))
+    foreseen = shop.preview(ConfirmOrderChange(change_id="c"))
+    before = len(shop.feed(limit=1000))
+    change = shop.handle(ConfirmOrderChange(change_id="c"))
+
+    told = [(one.kind, one.id, one.event) for one in shop.feed(before)]
+    assert (foreseen.entity, sorted(foreseen.events, key=repr)) == (change, sorted(told, key=repr))
+
+
+def test_the_settlement_is_what_the_provider_then_does(shop: OrderManagement, card: FakePayments):
+    paid_for(shop, "A", pay=card_pays(sale=True))
+    settlement = drafted(shop, quantity("1", 1)).settlement
+    shop.handle(ConfirmOrderChange(change_id="c"))
+    shop.settle("A")
+
+    assert (settlement.refund, settlement.difference) == (eur("20.00"), eur("-20.00"))
+    assert card.accounts["A:1"].refunded == settlement.refund.minor
+
+
+# Taking it back.
+
+
+def test_a_change_is_taken_back_with_goods_and_money(shop: OrderManagement):
+    before = paid_for(shop, "A")
+    confirmed(shop, Amendment(lines=[LineChange(line_id="1", quantity=1, unit_price=eur("8.00"))]))
+    shop.handle(RevertOrderChange(change_id="c"))
+
+    order = shop.settle("A")
+    assert (order.due, units(shop, "A")["reserved"]) == (before.due, 3)
+    assert shop.get(OrderChange, "c").status == "reverted"
+
+
+def test_only_the_last_change_is_taken_back(shop: OrderManagement):
+    paid_for(shop, "A")
+    confirmed(shop, quantity("1", 2))
+    shop.handle(AmendOrder(order_id="A", amendment=quantity("1", 1)))
+
+    with pytest.raises(NothingToRevert):
+        shop.handle(RevertOrderChange(change_id="c"))
+
+
+def test_a_change_of_units_that_have_moved_is_not_taken_back(shop: OrderManagement):
+    paid_for(shop, "A")
+    confirmed(shop, quantity("1", 2))
+    shop.handle(CancelUnits(order_id="A", units={"1": 1}))
+
+    with pytest.raises(MovedSince):
+        shop.handle(RevertOrderChange(change_id="c"))
+
+
+def test_an_amendment_is_taken_back_once(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(AmendOrder(order_id="A", amendment=quantity("1", 1)))
+    shop.handle(RevertAmendment(order_id="A"))
+
+    with pytest.raises(NothingToRevert):
+        shop.handle(RevertAmendment(order_id="A"))
+
+
+def test_every_version_stands_in_the_history(shop: OrderManagement):
+    paid_for(shop, "A")
+    for n in (2, 1):
+        shop.handle(AmendOrder(order_id="A", amendment=quantity("1", n)))
+    shop.handle(RevertAmendment(order_id="A"))
+
+    amended = [one.event for one in shop.history(Order, "A") if type(one.event).__name__ == "OrderAmended"]
+    assert [(event.number, event.reverts) for event in amended] == [(1, 0), (2, 0), (3, 2)]  # type: ignore[union-attr]  # events of one type
