@@ -14,7 +14,17 @@ from .changes.messages import (
 )
 from .changes.model import OrderChange
 from .engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere, WebhookRejected
-from .engine.assembly import NamedPolicy
+from .engine.allowing import Allowances, Verdict
+from .engine.approvals import (
+    Approval,
+    ApprovalNotNeeded,
+    ApprovalOver,
+    Approve,
+    DeclineApproval,
+    NeedsApproval,
+    SamePerson,
+    WithdrawApproval,
+)
 from .engine.capability import Capability, Hearing, Reaction, Rule, Seen, changed, on, require, story
 from .engine.codec import Opaque
 from .engine.discrepancies import Discrepancy, ResolveDiscrepancy
@@ -35,6 +45,7 @@ from .engine.lifecycle import Arrow, InvalidLifecycle, Lifecycle
 from .engine.messages import Command, Disagreement, Effect, Event, Later, News, Personal
 from .engine.observing import CommandHandled, Committed, Conflicted, EffectAttempted, Observed, Observer
 from .engine.operating import Reconciliation
+from .engine.policies import NamedPolicy, Policies
 from .engine.ports import Clock, Ids, ManualClock, ManualIds, SystemClock, SystemIds
 from .engine.recovery import NotReconciled, Sending
 from .engine.working import Report
@@ -191,12 +202,17 @@ __all__ = [
     "Address",
     "Addresses",
     "AdvanceOrder",
+    "Allowances",
     "AlreadyExists",
     "AlreadyShipped",
     "AmendOrder",
     "Amendment",
     "Amounts",
     "AnyItem",
+    "Approval",
+    "ApprovalNotNeeded",
+    "ApprovalOver",
+    "Approve",
     "Arrow",
     "AskLabel",
     "AsyncBatcher",
@@ -233,6 +249,7 @@ __all__ = [
     "Content",
     "CurrencyMismatch",
     "DEFAULT_CAPABILITIES",
+    "DeclineApproval",
     "DeclineOrderChange",
     "Declined",
     "Destination",
@@ -285,6 +302,7 @@ __all__ = [
     "MoveUnits",
     "MovedSince",
     "NamedPolicy",
+    "NeedsApproval",
     "NewerVersion",
     "News",
     "NotADraft",
@@ -337,6 +355,7 @@ __all__ = [
     "PlaceDraft",
     "PlaceOrder",
     "PlanShipment",
+    "Policies",
     "Preview",
     "PutAwayStock",
     "QuoteOrder",
@@ -381,6 +400,7 @@ __all__ = [
     "RevertOrderChange",
     "RoundingPolicy",
     "Rule",
+    "SamePerson",
     "Scan",
     "Seen",
     "SendRefund",
@@ -409,10 +429,12 @@ __all__ = [
     "UnknownCurrency",
     "UnknownSku",
     "UnknownTaxClass",
+    "Verdict",
     "Void",
     "VoidLabel",
     "VoidPayment",
     "WebhookRejected",
+    "WithdrawApproval",
     "WithdrawQuote",
     "WrongCurrency",
     "changed",

@@ -21,7 +21,9 @@ from pendulum import DateTime
 from .changes import changes
 from .engine import drivers
 from .engine.adapters import Notice, WebhookRejected
-from .engine.assembly import Assembly, NamedPolicy
+from .engine.allowing import Allowances, allowances
+from .engine.approvals import Approval, ApprovalNotNeeded, NeedsApproval, RequestApproval, requested
+from .engine.assembly import Assembly
 from .engine.capability import Capability, Reaction
 from .engine.codec import Opaque, from_json
 from .engine.effects import ClaimEffect
@@ -30,6 +32,7 @@ from .engine.instants import from_text
 from .engine.messages import Command, Event, Personal, check_id, check_text, is_listed, shorten
 from .engine.observing import NOBODY, Observer, Watch
 from .engine.operating import Operator
+from .engine.policies import NamedPolicy, Policies
 from .engine.ports import Clock, Ids, SystemClock, SystemIds
 from .engine.requests import Job, Result
 from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage, joins
@@ -68,6 +71,8 @@ BATCH = 500
 PAGE_MAX = 1_000
 DEADLINE = timedelta(seconds=30)
 LEASE = timedelta(seconds=60)
+APPROVAL_VALID = timedelta(days=1)
+"""For how long an approval may be given and used, where nothing else is said."""
 WEBHOOK_MAX = 1 << 20
 """The longest webhook that is read, in bytes."""
 
@@ -245,6 +250,27 @@ class _Settings:
         ]
         return Preview(entity=result.unwrap(), events=tuple(events))
 
+    def allowances(self, order_id: str, by: str | None) -> Generator[Any, Any, Allowances]:
+        """The steps of finding out what may be asked of an order."""
+        key = ("order", check_id(order_id, "order_id"))
+        found: Allowances | None = yield from allowances(
+            self.assembly,
+            lambda command: self.job(command, by, None),
+            lambda assembly, job: drivers.rehearse(assembly, self.clock, job),
+            key,
+        )
+        if found is None:
+            raise NotFound(*key)
+        return found
+
+    def approval(self, needs: NeedsApproval, job: Job, row: Row | None, note: str, valid_for: Any) -> RequestApproval:
+        """The request for what a policy's answer asks for."""
+        if job.asked is not None and job.asked != job.command:
+            raise InvalidInput("a command that is to be approved needs its ids; it cannot be given new ones each time")
+        version = row.version if row is not None else 0
+        about = self.assembly.target(job.command)
+        return requested(needs, about, version, job.command, check_text(note, "note", empty=True), valid_for)
+
     @property
     def operator(self) -> Operator:
         """The steps of due work and of operating it."""
@@ -317,6 +343,14 @@ def _unclaimed(commands: Sequence[Command[Any]], storage: Storage | AsyncStorage
     """Whoever claims an effect is about to send it."""
     if any(isinstance(command, ClaimEffect) for command in commands):
         _alone(storage)
+
+
+def _step(steps: Generator[Any, Any, Allowances], rows: Any) -> tuple[Any, Any]:
+    """The keys it wants next, or None and its answer."""
+    try:
+        return steps.send(rows), None
+    except StopIteration as end:
+        return None, end.value
 
 
 def _ref(personal: object) -> str:
@@ -540,6 +574,43 @@ class OrderManagement:
                 keys = steps.send(self._storage.read(keys))
         except StopIteration as end:
             return settings.preview(*end.value)
+
+    @property
+    def policies(self) -> Policies:
+        """The host's own rules, in the order in which they are asked."""
+        return self._settings.assembly.policies
+
+    def allowed(self, order_id: str, *, by: str | None = None) -> Allowances:
+        """Every command about an order, its payments and parcels: allowed now, or each reason against it.
+
+        Nothing is saved and no lock is taken.  `by` is who would ask.  Raises `NotFound`.
+        """
+        steps = self._settings.allowances(order_id, by)
+        try:
+            keys = next(steps)
+            while True:
+                keys = steps.send(self._storage.read(keys))
+        except StopIteration as end:
+            answer: Allowances = end.value
+            return answer
+
+    def request_approval(
+        self, command: Command[Any], *, by: str | None = None, note: str = "", valid_for: timedelta = APPROVAL_VALID
+    ) -> Approval:
+        """Ask for a second person to approve exactly this command, for the entity as it stands now.
+
+        Answers the approval; somebody else gives it with `Approve`, then the command is asked again.  Raises
+        `ApprovalNotNeeded` where it would be done as it is, and its refusal where it would be refused anyway.
+        """
+        settings = self._settings
+        job = settings.job(command, by, None)
+        try:
+            self.preview(command, by=by)
+        except NeedsApproval as needs:
+            about = settings.assembly.target(job.command)
+            row = self._storage.read([about]).get(about)
+            return self.handle(settings.approval(needs, job, row, note, valid_for), by=by)
+        raise ApprovalNotNeeded(type(command).__name__)
 
     def get(self, state: type[State], key: Any) -> State:
         """The entity with this key: ``get(Order, "A-1")``, ``get(Stock, ("mug", "main"))``.  Raises `NotFound`."""
@@ -804,6 +875,36 @@ class AsyncOrderManagement:
                 keys = steps.send(await self._store("read", keys))
         except StopIteration as end:
             return settings.preview(*end.value)
+
+    @property
+    def policies(self) -> Policies:
+        """See `OrderManagement.policies`."""
+        return self._settings.assembly.policies
+
+    async def allowed(self, order_id: str, *, by: str | None = None) -> Allowances:
+        """See `OrderManagement.allowed`."""
+        steps = self._settings.allowances(order_id, by)
+        rows: Any = None
+        while True:
+            # In a thread, because the host's ports may be asked.
+            keys, answer = await asyncio.to_thread(_step, steps, rows)
+            if keys is None:
+                return answer
+            rows = await self._store("read", keys)
+
+    async def request_approval(
+        self, command: Command[Any], *, by: str | None = None, note: str = "", valid_for: timedelta = APPROVAL_VALID
+    ) -> Approval:
+        """See `OrderManagement.request_approval`."""
+        settings = self._settings
+        job = await self._job(command, by, None)
+        try:
+            await self.preview(command, by=by)
+        except NeedsApproval as needs:
+            about = settings.assembly.target(job.command)
+            row = (await self._store("read", [about])).get(about)
+            return await self.handle(settings.approval(needs, job, row, note, valid_for), by=by)
+        raise ApprovalNotNeeded(type(command).__name__)
 
     async def get(self, state: type[State], key: Any) -> State:
         """See `OrderManagement.get`."""

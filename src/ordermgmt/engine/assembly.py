@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
-
 from ..errors import Misconfigured, Refused
-from .capability import Capability, Hearing, Keys, Policy, Reaction, Rule
+from .approvals import APPROVALS
+from .capability import Capability, Hearing, Keys, Reaction, Rule
 from .codec import Codec
 from .discrepancies import DISCREPANCIES
 from .effects import EFFECTS
 from .inbox import MESSAGES
 from .laters import LATERS
 from .messages import Command, Effect, Event
+from .policies import NamedPolicy, Policies
 from .recovery import SENDINGS
 from .transaction import Key
 
 FOLLOW_UPS_MAX = 20_000
 ROUNDS_MAX = 64
-
-
-@frozen
-class NamedPolicy:
-    """A host's rule: a name, and a function of (command, state, seen, at) that answers a refusal or None."""
-
-    name: str
-    rule: Policy
-    refusals: tuple[type[Refused], ...] = ()
-    """The refusals it makes, so that one remembered under a command id can be raised again as itself."""
 
 
 class Assembly:
@@ -47,7 +37,7 @@ class Assembly:
     ) -> None:
         self.capabilities: tuple[Capability[Any], ...] = (*capabilities, *ENGINES_OWN)
         self.installation = installation
-        self.policies = tuple(policies)
+        self.policies = policies if isinstance(policies, Policies) else Policies(policies)
         self.ports = {family: dict(named) for family, named in (ports or {}).items()}
         self.secret = secret
         self.by_kind = _unique(self.capabilities, lambda capability: capability.kind, "kind")
@@ -146,7 +136,7 @@ class Assembly:
         return Codec(types, upcasters)
 
 
-ENGINES_OWN: tuple[Capability[Any], ...] = (SENDINGS, MESSAGES, EFFECTS, LATERS, DISCREPANCIES)
+ENGINES_OWN: tuple[Capability[Any], ...] = (SENDINGS, MESSAGES, EFFECTS, LATERS, APPROVALS, DISCREPANCIES)
 """The entities of the engine itself."""
 _SOMETHING = Event()
 

@@ -89,6 +89,8 @@ Evolve = Callable[[Any, Any], Any]
 Keys = Callable[[Any], Iterable[Key]]
 Answers = Callable[[Any, Any], Iterable[Any]]
 """(effect, outcome) → the news it is for the business."""
+Asks = Callable[[Any, "Lifecycle | None"], Iterable[Command[Any]]]
+"""(state, its lifecycle) → the commands one may ask of it."""
 Policy = Callable[[Command[Any], Any, Seen, DateTime], Refused | None]
 
 
@@ -160,6 +162,10 @@ class Capability(Generic[State]):
     """Family of adapters → how their notices about this kind of entity are understood."""
     values: tuple[type[Any], ...] = ()
     """What adapters of its effects answer with, as far as it must be stored: facts, scans."""
+    asks: Mapping[str, Asks] = field(factory=dict[str, Asks])
+    """Kind → what it lets people ask of such a thing, with arguments that stand for any: what `shop.allowed` tries."""
+    parts: Callable[[State], Iterable[Key]] = field(default=lambda state: ())
+    """The entities that belong to one and are asked for themselves: an order's parcels and payments."""
     identify: Callable[[Any], str] = field(default=lambda key: check_id(key, "id"))
     """The id in the store for the key a caller uses: ``("mug", "main")`` → ``"main/mug"``."""
     refusals: tuple[type[Refused], ...] = ()

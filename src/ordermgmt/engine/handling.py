@@ -27,8 +27,10 @@ from ..errors import (
     StorageFailed,
     TooManyFollowUps,
 )
+from .approvals import KIND as APPROVAL_KIND
+from .approvals import NeedsApproval, UseApproval, approval_id, standing
 from .assembly import FOLLOW_UPS_MAX, ROUNDS_MAX, Assembly
-from .capability import Capability, Rule, Seen
+from .capability import Capability, Rule, Seen, as_type
 from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins
 from .discrepancies import DiscrepancyOpened
 from .effects import EffectPlanned, Intent, idempotency_key
@@ -111,6 +113,8 @@ class Deciding:
         self._root: Command[Any] | None = None
         self._looked_up: Mapping[tuple[str, str], Any] = {}
         self._follow_ups = 0
+        self._version = 0
+        self._approved: set[str] = set()
 
     def run(self, job: Job) -> Result:
         """Decide one command and all that follows from it."""
@@ -119,6 +123,10 @@ class Deciding:
         self._root = job.command
         self._looked_up = job.looked_up
         self._follow_ups = 0
+        if self._assembly.policies:  # an approval is for the entity as it stands now
+            entity = self.working.entities.get(self._assembly.target(job.command))
+            self._version = entity.version if entity is not None else 0
+            self._approved = set()
         try:
             if job.command_id and (before := self._decided_before(job)) is not None:
                 return before
@@ -134,7 +142,7 @@ class Deciding:
             return Result()
         except Refused as refusal:
             self.working.undo()
-            if job.command_id and not isinstance(refusal, NewerVersion):
+            if job.command_id and not isinstance(refusal, NewerVersion | NeedsApproval):
                 told = fingerprint(job.asked or job.command)
                 self._remember(Decided(told, refusal=type(refusal).__name__, facts=_facts(refusal)))
             return Result(error=refusal)
@@ -267,12 +275,14 @@ class Deciding:
         lifecycle = capability.lifecycle
         status = "" if lifecycle is None else _status_of(entity, lifecycle)
         seen = Seen(self._state_of, self._looked_up, lifecycle, status, self._actor)
+        following: list[Command[Any]] = []
         if not news:
             for policy in self._assembly.policies:
                 if (refusal := policy.rule(command, entity.state, seen, at)) is not None:
-                    raise refusal
+                    if not isinstance(refusal, NeedsApproval):
+                        raise refusal
+                    following += self._let_through(refusal)
         events = tuple(rule.decide(command, entity.state, seen, at))
-        following: list[Command[Any]] = []
         if events:
             entity = self.working.change(key)
             cause = type(command).__name__
@@ -285,6 +295,24 @@ class Deciding:
         if rule.then is not None:
             self._sort(rule.then(command, events), entity, at, type(command).__name__, following, news=news)
         return following
+
+    def _let_through(self, needs: NeedsApproval) -> Iterable[Command[Any]]:
+        """What notes that an approval was used; raises the policy's refusal where there is none for what was asked.
+
+        It is the command that somebody asked which is approved, with all that follows from it.
+        """
+        root = as_type(self._root, Command)
+        id = approval_id(self._assembly.target(root), self._version, root)
+        if id in self._approved:
+            return ()
+        approval = self.working.entities.get((APPROVAL_KIND, id))
+        if approval is None:
+            self.missing.add((APPROVAL_KIND, id))
+            raise NeedsMore
+        if stands := standing(approval.state, self._actor, self._now):
+            raise NeedsApproval(needs.reason, type(root).__name__, id, stands)
+        self._approved.add(id)
+        return (UseApproval(approval_id=id),)
 
     def _state_of(self, key: Key) -> Any:
         entity = self.working.look(key)

@@ -8,6 +8,7 @@ from ..engine.capability import Capability, Rule
 from ..pricing.port import UnknownTaxClass
 from . import amending, drafts, holds
 from .addresses import BadAddress
+from .asking import asks, parts
 from .flow import REACTIONS
 from .lifecycle import ORDER, UNIT_ARROWS
 from .messages import (
@@ -100,6 +101,8 @@ orders = Capability(
         "external": lambda order: order.external or None,
     },
     index_all=indexed,
+    asks={"order": asks},
+    parts=parts,
     refusals=(
         UnknownSku,
         PaymentMismatch,

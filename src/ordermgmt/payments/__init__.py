@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..engine.capability import Capability, Hearing, Rule
-from ..engine.messages import Key
+from ..engine.lifecycle import Lifecycle
+from ..engine.messages import Command, Key
+from ..money import Money
 from .flow import ANSWERS, REACTIONS, heard
 from .lifecycle import PAYMENT
 from .messages import (
@@ -49,6 +52,11 @@ def _with_order(command: Any) -> tuple[Key, ...]:
     return (("order", command.order_id),)
 
 
+def _asks(payment: Payment, lifecycle: Lifecycle | None) -> Iterable[Command[Any]]:
+    yield CapturePayment(payment_id=payment.payment_id, amount=Money.of_minor(1, payment.currency))
+    yield VoidPayment(payment_id=payment.payment_id)
+
+
 payments = Capability(
     kind="payment",
     state=Payment,
@@ -74,6 +82,7 @@ payments = Capability(
         "order": lambda payment: payment.order_id,
         "authorisation": lambda payment: payment.authorisation or None,
     },
+    asks={"payment": _asks},
     refusals=(OverAuthorised, OverCaptured, NothingOpen, WrongCurrency),
 )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
 from ..engine.capability import Capability, Hearing, Rule
+from ..engine.lifecycle import Lifecycle
+from ..engine.messages import Command
 from ..orders.messages import ConfirmOrder
 from ..payments.messages import RecordAuthorisation, RecordSale
 from .flow import ANSWERS, REACTIONS, heard
@@ -65,6 +68,11 @@ def _by_id(command: Any) -> str:
     return str(command.shipment_id)
 
 
+def _asks(shipment: Shipment, lifecycle: Lifecycle | None) -> Iterable[Command[Any]]:
+    for command in (PickShipment, PackShipment, HandOverShipment, AskLabel, CancelShipment):
+        yield command(shipment_id=shipment.shipment_id)
+
+
 shipments = Capability(
     kind="shipment",
     state=Shipment,
@@ -101,6 +109,7 @@ shipments = Capability(
         **dict.fromkeys((PickShipment, PackShipment, HandOverShipment, RecordDelivery), probably_behind_it),
         **dict.fromkeys((RecordAuthorisation, RecordSale, ConfirmOrder), probably_planned_next),
     },
+    asks={"shipment": _asks},
     hears={"carriers": Hearing("tracking_number", lambda shipment, name: shipment.carrier == name, heard)},
     values=(Scan, Label),
     indexes={
