@@ -19,6 +19,8 @@ from ordermgmt import (
     AddNote,
     Address,
     AdvanceOrder,
+    Approval,
+    Approve,
     Amendment,
     AmendOrder,
     AskLabel,
@@ -56,6 +58,8 @@ from ordermgmt import (
     Money,
     Move,
     MoveUnits,
+    NamedPolicy,
+    NeedsApproval,
     News,
     OnAccount,
     Order,
@@ -106,6 +110,7 @@ from ordermgmt import (
     Tender,
     UnitPrice,
     VoidPayment,
+    WithdrawApproval,
     WithdrawQuote,
     orders,
 )
@@ -126,6 +131,11 @@ COMMANDS = sorted(
 )
 
 
+def two_people(command: Any, state: Any, seen: Any, at: Any) -> NeedsApproval | None:
+    wanted = isinstance(command, HoldOrder) and command.reason == "two people"
+    return NeedsApproval("a grave reason") if wanted else None
+
+
 def furnished() -> OrderManagement:
     """A shop in which every example below is accepted."""
     clock = ManualClock()
@@ -143,6 +153,7 @@ def furnished() -> OrderManagement:
         carriers={"parcel": parcels},
         clock=clock,
         capabilities=capabilities,
+        policies=[NamedPolicy("two people", two_people)],
     )
     shop.handle(ReceiveStock(sku="mug", quantity=100))
     place(shop, "hand", confirm="by_hand")
@@ -193,6 +204,7 @@ def furnished() -> OrderManagement:
     shop.handle(DraftOrder(order_id="draft", lines=[line("mug", 3)]))
     shop.handle(DraftOrder(order_id="quoted", lines=[line("mug", 3)]))
     shop.handle(QuoteOrder(order_id="quoted", valid_for=dt.timedelta(days=7)))
+    shop.request_approval(HoldOrder(order_id="draft", reason="two people"), by="ann")
     return shop
 
 
@@ -264,6 +276,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     AddNote: {"order_id": "paid", "text": "called twice", "line_id": "1"},
     AdvanceOrder: {"order_id": "hand", "step": "check", "note": "looks good"},
     AmendOrder: {"order_id": "paid", "amendment": SWAP, "ship_to": ANN, "pay": card_pays(), "reason": "asked for"},
+    Approve: {"approval_id": "", "note": "fine"},
     AskLabel: {"shipment_id": "boxed:s1"},
     CancelEffect: {"effect_id": "payment.new:1.000001", "reason": "no"},
     CancelOrder: {"order_id": "paid", "reason": "no"},
@@ -273,6 +286,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     CapturePayment: {"payment_id": "paid:1", "amount": eur("1.00")},
     CloseOrder: {"order_id": "done"},
     ConfirmOrder: {"order_id": "hand"},
+    DeclineApproval: {"approval_id": "", "note": "no"},
     DraftOrder: {"order_id": "fresh", "lines": [line("mug", 2)], "shipping": eur("4.90"), **ENTRY},
     EditDraft: {"order_id": "draft", "lines": [line("mug", 2)], "shipping": eur("4.90"), **ENTRY},
     ConfirmOrderChange: {"change_id": "asked", "pay": OnAccount()},
@@ -353,6 +367,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     RevertOrderChange: {"change_id": "done", "pay": OnAccount(), "reason": "no"},
     RetryEffect: {"effect_id": "payment.mute:1.000001", "note": "try"},
     VoidPayment: {"payment_id": "paid:1"},
+    WithdrawApproval: {"approval_id": "", "note": "not needed"},
     WithdrawQuote: {"order_id": "quoted", "reason": "wrong price"},
 }
 
@@ -504,6 +519,8 @@ def structured(hint: Any) -> bool:
 def example(shop: OrderManagement, cls: type[Any]) -> dict[str, Any]:
     """The fields of an example that this shop accepts."""
     fields = dict(EXAMPLES[cls])
+    if cls in (Approve, DeclineApproval, WithdrawApproval):
+        fields["approval_id"] = shop.find(Approval)[0].approval_id
     if cls is ResolveDiscrepancy:
         fields["discrepancy_id"] = shop.find(Discrepancy, status="open")[0].discrepancy_id
     return fields
@@ -634,6 +651,8 @@ REFUSED = [
     CancelOrder(order_id="done"),
     CancelOrder(order_id="held"),
     AddNote(order_id="paid", text="x", line_id="9"),
+    Approve(approval_id="nobody"),
+    HoldOrder(order_id="paid", reason="two people"),
     CancelUnits(order_id="draft", units={"1": 1}),
     DraftOrder(order_id="paid", lines=[line("mug", 1)]),
     EditDraft(order_id="paid", lines=[line("mug", 1)]),

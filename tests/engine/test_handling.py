@@ -513,12 +513,14 @@ def sample(hint: Any) -> Any:
     """A value of a refusal's field."""
     if hint is Money:
         return eur("1.23")
+    if hint is DateTime:
+        return pendulum.datetime(2026, 1, 1)
     if hint in (str, int):
         return hint("7")
     if attrs.has(hint):
         return hint(*(sample(get_type_hints(hint)[a.name]) for a in attrs.fields(hint)))
-    (inner, *_) = get_args(hint)
-    return (sample(inner), sample(inner))
+    inner = get_args(hint)
+    return (sample(inner[0]),) * 2 if inner[-1] is ... else tuple(sample(one) for one in inner)
 
 
 @pytest.mark.parametrize("cls", REFUSALS, ids=lambda cls: cls.__name__)

@@ -69,7 +69,8 @@ class NeedsApproval(Refused):
     @property
     def message(self) -> str:
         return (
-            f"{self.command or 'this command'} needs a second person ({self.reason}), and its approval is {self.stands}; "
+            f"{self.command or 'this command'} needs a second person ({self.reason}), "
+            f"and its approval is {self.stands}; "
             "ask for it with shop.request_approval(command), and let somebody else approve it"
         )
 
