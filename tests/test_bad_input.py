@@ -103,6 +103,7 @@ from ordermgmt import (
     RevertAmendment,
     RevertOrderChange,
     RoundingPolicy,
+    SetGoodsAside,
     Shipment,
     Stock,
     Surcharge,
@@ -199,6 +200,7 @@ def furnished() -> OrderManagement:
     paid_for(shop, "plain")
     place(shop, "new")
     place(shop, "free", pay=OnAccount())
+    place(shop, "later", goods="later")
     place(shop, "waits", pay=OnAccount())
     shop.handle(HoldOrder(order_id="waits", reason="address"))
     shop.handle(DraftOrder(order_id="draft", lines=[line("mug", 3)]))
@@ -323,6 +325,8 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
         "confirm": "by_hand",
         "pay_within": dt.timedelta(days=1),
         "placed_at": pendulum.datetime(2025, 12, 31),
+        "requested_at": pendulum.datetime(2026, 2, 1),
+        "goods": "later",
     },
     PlanShipment: {
         "shipment_id": "more",
@@ -366,6 +370,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
     RevertAmendment: {"order_id": "amended", "change_id": "", "pay": OnAccount(), "reason": "no"},
     RevertOrderChange: {"change_id": "done", "pay": OnAccount(), "reason": "no"},
     RetryEffect: {"effect_id": "payment.mute:1.000001", "note": "try"},
+    SetGoodsAside: {"order_id": "later"},
     VoidPayment: {"payment_id": "paid:1"},
     WithdrawApproval: {"approval_id": "", "note": "not needed"},
     WithdrawQuote: {"order_id": "quoted", "reason": "wrong price"},

@@ -100,6 +100,7 @@ from .orders.drafts import (
     QuoteOver,
     WithdrawQuote,
 )
+from .orders.goods import NothingToSetAside, SetGoodsAside
 from .orders.holds import AddNote, HoldOrder, OnHold, OrderEnded, ReleaseHold, TooMany
 from .orders.messages import (
     AdvanceOrder,
@@ -322,6 +323,7 @@ __all__ = [
     "NothingOwed",
     "NothingToReprice",
     "NothingToRevert",
+    "NothingToSetAside",
     "Notice",
     "Observed",
     "Observer",
@@ -405,6 +407,7 @@ __all__ = [
     "Seen",
     "SendRefund",
     "Sending",
+    "SetGoodsAside",
     "Settlement",
     "Shipment",
     "Shortage",

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..engine.capability import Capability, Rule
 from ..pricing.port import UnknownTaxClass
-from . import amending, drafts, holds
+from . import amending, drafts, goods, holds
 from .addresses import BadAddress
 from .asking import asks, parts
 from .flow import REACTIONS
@@ -84,8 +84,9 @@ orders = Capability(
         **holds.RULES,
         **drafts.RULES,
         **amending.RULES,
+        **goods.RULES,
     },
-    evolve={**EVOLVE, **holds.EVOLVE, **drafts.EVOLVE, **amending.EVOLVE},
+    evolve={**EVOLVE, **holds.EVOLVE, **drafts.EVOLVE, **amending.EVOLVE, **goods.EVOLVE},
     reactions=REACTIONS,
     indexes={
         "status": lambda order: order.status,
@@ -116,6 +117,7 @@ orders = Capability(
         *holds.REFUSALS,
         *drafts.REFUSALS,
         *amending.REFUSALS,
+        *goods.REFUSALS,
     ),
 )
 

@@ -168,6 +168,8 @@ def _added_line(line: Line, order: Order, item: Item) -> OrderLine:
         units={"open": line.quantity},
         parts=parts,
         external=line.external,
+        reference=line.reference,
+        requested_at=line.requested_at,
     )
 
 

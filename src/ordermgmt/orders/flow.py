@@ -30,6 +30,7 @@ from ..stock.messages import CommitReservation, ReduceReservation, ReplaceClaims
 from ..stock.model import Claim, Reservation
 from .amending import OrderAmended
 from .drafts import DraftEdited, ExpireQuote, OrderDrafted, OrderQuoted, QuoteWithdrawn, quote_name
+from .goods import GoodsAskedFor
 from .holds import CheckHolds, HoldReleased, may_perform
 from .messages import (
     ExpireOrder,
@@ -72,6 +73,8 @@ def the_quote_has_ended(event: Event, order: Order) -> Replies:
 
 
 def set_the_goods_aside(event: OrderPlaced, order: Order) -> Replies:
+    if event.goods == "later":
+        return
     claims = tuple(
         Claim(line.line_id, line.sku, line.location, line.quantity) for line in event.lines if line.kind == "stocked"
     )
@@ -189,6 +192,10 @@ def claims_follow_the_amendment(event: OrderAmended, order: Order) -> Replies:
         yield ReplaceClaims(order_id=order.order_id, takes=tuple(takes.items()), claims=claims)
 
 
+def set_aside_what_stands_open(event: GoodsAskedFor, order: Order) -> Replies:
+    yield CommitReservation(order_id=order.order_id, claims=event.claims)
+
+
 def the_channels_ids_are_taken_later(event: OrderAmended, order: Order) -> Replies:
     for line in event.added:
         if line.external:
@@ -245,6 +252,7 @@ REACTIONS = story(
     on(OrderConfirmed, perform_what_needs_no_goods, no_need_to_expire),
     on(HoldReleased, perform_what_needs_no_goods),
     on(UnitsMoved, claims_follow_the_units),
+    on(GoodsAskedFor, set_aside_what_stands_open),
     on(
         OrderAmended,
         the_channels_ids_are_taken_later,

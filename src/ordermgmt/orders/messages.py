@@ -51,6 +51,7 @@ from ..pricing.terms import (
 from .lifecycle import UNIT_ARROWS
 from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, Terms
 
+GOODS = ("reserve", "later")
 CONFIRM = ("when_authorised", "at_once", "by_hand")
 PAY_WITHIN_MAX = timedelta(days=3650)
 EXTERNAL_MAX = 200
@@ -134,6 +135,11 @@ def checked_span(_instance: object, attribute: Any, value: Any) -> None:
         raise InvalidInput(f"{attribute.name} must be above zero and at most {PAY_WITHIN_MAX.days} days")
 
 
+def requested(at: datetime | None) -> DateTime | None:
+    """An attrs converter: when somebody wants to have the goods."""
+    return None if at is None else check_instant(at, "requested_at")
+
+
 @frozen(kw_only=True)
 class Line:
     """What is wanted: a SKU, how many, and the price of one (`Money`, or `UnitPrice` with up to 6 decimals)."""
@@ -145,6 +151,10 @@ class Line:
     """The host's id for the line; by default its number, from ``"1"``."""
     external: str = field(default="", validator=checked_external)
     """The channel's own id of the line: no other line of the channel may have it."""
+    reference: str = field(default="", validator=checked_note)
+    """The buyer's own number of the line."""
+    requested_at: DateTime | None = field(default=None, converter=requested)
+    """When the buyer wants to have it, if that is not when they want the rest."""
     taxes: tuple[Tax, ...] | None = field(default=None, converter=taxes_of)
     """Its taxes; None where its tax class decides, or the item's."""
     tax_class: str = field(default="", validator=checked_note)
@@ -217,6 +227,8 @@ class OrderEntry(Command[Order]):
     """The buyer's own number for the order."""
     external: str = field(default="", validator=checked_external)
     """The channel's own id of the order: no other order of the channel may have it (`ReferenceTaken`)."""
+    requested_at: DateTime | None = field(default=None, converter=requested)
+    """When the buyer wants to have the goods."""
 
     def __attrs_post_init__(self) -> None:
         if self.order_id is not None and len(self.order_id) > 64:
@@ -254,6 +266,9 @@ class PlaceOrder(OrderEntry):
     """Expire the order if it is not confirmed by then."""
     placed_at: DateTime | None = field(default=None, converter=_instant)
     """When the customer ordered, if that was before now: for orders entered later."""
+    goods: str = field(default="reserve", validator=checked_choice(*GOODS))
+    """``"later"``: nothing is set aside with the placing.  The units stay open until `SetGoodsAside`, and the order is
+    not confirmed before."""
 
 
 def line_ids(lines: Iterable[Line]) -> list[str]:
@@ -428,6 +443,7 @@ class OrderEntered(Event):
     bill_to: Personal[Address] | None = None
     external: str = ""
     pricing: PriceTerms | None = None
+    requested_at: DateTime | None = None
 
 
 @frozen(kw_only=True)
@@ -437,6 +453,7 @@ class OrderPlaced(OrderEntered):
     trigger: ClassVar[str | None] = "place"
     confirm: str
     expires_at: DateTime | None = None
+    goods: str = "reserve"
 
 
 @frozen(kw_only=True)

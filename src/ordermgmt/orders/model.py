@@ -66,6 +66,10 @@ class OrderLine:
     """Bucket → units standing there; empty buckets are absent."""
     external: str = ""
     """The channel's own id of the line."""
+    reference: str = ""
+    """The buyer's own number of the line."""
+    requested_at: DateTime | None = None
+    """When the buyer wants to have it, if that is not when they want the rest."""
     stretches: tuple[Stretch, ...] = ()
     """What its units carry, once it was amended; empty while all of them share `minor`."""
     parts: Parts | None = None
@@ -215,6 +219,8 @@ class Order:
     """Where the invoice goes, if that is not where the parcel goes."""
     external: str = ""
     """The channel's own id of the order."""
+    requested_at: DateTime | None = None
+    """When the buyer wants to have the goods."""
     pricing: PriceTerms | None = None
     """By which rules it was priced, and what was not given; None where it is nothing but prices."""
     drafted: int = 0

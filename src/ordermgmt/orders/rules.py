@@ -199,6 +199,7 @@ def place(command: PlaceOrder, state: Order | None, seen: Seen, at: DateTime) ->
         confirm=command.confirm,
         placed_at=command.placed_at or at,
         expires_at=at + command.pay_within if command.pay_within is not None else None,
+        goods=command.goods,
     )
     yield placed
     yield from confirmed_at_once(None, placed, seen)
@@ -229,6 +230,8 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
             location=command.location,
             units={"open": line.quantity},
             external=line.external,
+            reference=line.reference,
+            requested_at=line.requested_at,
             parts=part,
         )
         for line_id, line, part in zip(ids, command.lines, parts, strict=True)
@@ -252,6 +255,7 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
         "bill_to": personal_address(command, "bill_to", seen, version),
         "reference": command.reference,
         "external": command.external,
+        "requested_at": command.requested_at,
         "pricing": result.terms if result is not None else None,
     }
 
@@ -559,6 +563,7 @@ def evolve_entered(state: Order | None, event: OrderEntered, status: str) -> Ord
         placed_at=event.placed_at,
         bill_to=event.bill_to,
         external=event.external,
+        requested_at=event.requested_at,
         pricing=event.pricing,
         holds=state.holds if state is not None else {},
         notes=state.notes if state is not None else (),
