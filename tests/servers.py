@@ -8,8 +8,10 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -33,7 +35,8 @@ class Server:
 
     uri: str
     data: Path | None = None
-    pid: int = 0
+    handle: Any = None
+    """The wheel's own; none for a host's server."""
 
     def uri_with(self, **options: str) -> str:
         """The address, with settings for each connection: ``uri_with(synchronous_commit="off")``."""
@@ -43,6 +46,22 @@ class Server:
     def new_schema(self) -> str:
         """A name that no test of this run has used."""
         return f"t{os.getpid()}_{next(_numbers)}"
+
+    def crash(self) -> None:
+        """End it as a power cut would, all its connections in the middle of their work, and start it again."""
+        pid = self.handle.get_pid()
+        os.kill(pid, signal.SIGQUIT)
+        end = time.monotonic() + 30
+        while _runs(pid):
+            assert time.monotonic() < end, "the server does not end"
+            time.sleep(0.01)
+        self.handle.ensure_postgres_running()
+
+    def new_database(self) -> str:
+        """The address of a database that nobody has used."""
+        name = self.new_schema()
+        self.do(f"CREATE DATABASE {name}")
+        return make_conninfo(self.uri, dbname=name)
 
     def do(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run these as its superuser; what the last one answers."""
@@ -66,9 +85,16 @@ def server(*, copy_of: Server | None = None) -> Generator[Server]:
             _copy(copy_of, data)
         one = get_server(data, cleanup_mode="stop")
         try:
-            yield Server(one.get_uri(), data, one.get_pid() or 0)
+            yield Server(one.get_uri(), data, one)
         finally:
             one.cleanup()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _copy(one: Server, data: Path) -> None:

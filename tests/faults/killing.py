@@ -1,6 +1,10 @@
-"""Two workers on one SQLite file, killed with ``kill -9`` at random moments and started again, thousands of times.
+"""Two workers on one shop, killed with ``kill -9`` at random moments and started again, thousands of times.
 
     python -m tests.faults.killing --kills 5000
+    python -m tests.faults.killing --store postgres --kills 300 --crashes 10
+
+The shop is a SQLite file, or a database of a PostgreSQL server, which may be crashed as well (``SIGQUIT`` to its
+postmaster) and started again while the workers go on.
 
 The payment provider runs in a process of its own and survives.  A worker tells its parent what it tries, and that it
 was answered only after `handle` returned.  Whoever is started in its place tries what was not answered again, under
@@ -8,7 +12,7 @@ the same command id.  Every `CHECK_EVERY` kills and at the end of a round:
 
 * what was answered is in the store, with its effect: no acknowledged loss;
 * no command id was decided twice, the provider executed no key and no effect twice, and it refused nothing;
-* the file is sound.
+* a file is sound.
 
 At the end of a round a fresh worker settles what is left; then every law holds, and all books agree.
 """
@@ -27,6 +31,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
@@ -58,19 +63,22 @@ from ordermgmt import (
     verify,
 )
 from ordermgmt.engine.instants import to_text
-from ordermgmt.storage import MemoryStorage, SqliteStorage
+from ordermgmt.storage import MemoryStorage, PostgresStorage, SqliteStorage
 from ordermgmt.testing import FakePayments
 from tests.faults.shop import (
     LEASE,
     PATIENCE,
     Provider,
+    Where,
     come_to_rest,
     differing_books,
     everything,
     folder,
     open_shop,
+    open_store,
     provider,
 )
+from tests.servers import Server, server
 
 CHECK_EVERY = 25
 ROUND = 300
@@ -165,7 +173,7 @@ class Worker:
         os.write(self.pipe, "\t".join(words).encode() + b"\n")
 
 
-def live(path: Path, till: Provider, life: int, seed: int, pipe: int, doubts: Sequence[str]) -> NoReturn:
+def live(path: Where, till: Provider, life: int, seed: int, pipe: int, doubts: Sequence[str]) -> NoReturn:
     """A worker's whole life, in a forked child."""
     try:
         shop = open_shop(path, till.gateway())
@@ -183,6 +191,8 @@ class Figures:
     """What came of it."""
 
     kills: int = 0
+    crashes: int = 0
+    """Of the server."""
     seconds: float = 0.0
     answered: int = 0
     """Commands that a worker was answered, refusals included."""
@@ -242,9 +252,9 @@ def _available(pipe: int) -> bytes:
 
 @define
 class Round:
-    """One file and one provider, from the first worker to the last."""
+    """One shop and one provider, from the first worker to the last."""
 
-    path: Path
+    path: Where
     till: Provider
     seed: int
     figures: Figures
@@ -259,7 +269,7 @@ class Round:
     """When a kill left each command in doubt."""
     position: int = 0
 
-    def play(self, kills: int) -> None:
+    def play(self, kills: int, crashes: int = 0, crash: Callable[[], None] = lambda: None) -> None:
         chance = random.Random(self.seed)
         slots = [self.start([]) for _ in range(2)]
         try:
@@ -269,6 +279,10 @@ class Round:
                     self.wait_for_a_word(slots[which])
                 time.sleep(chance.uniform(0, LIFE_MAX))
                 slots[which] = self.start(self.kill(slots[which]))
+                if n * crashes // kills > (n - 1) * crashes // kills:
+                    self.wait_for_a_word(slots[which])
+                    crash()
+                    self.figures.crashes += 1
                 if n % CHECK_EVERY == 0:
                     self.check(slots)
         finally:
@@ -325,20 +339,23 @@ class Round:
         for slot in slots:
             self.listen(slot)
         answered = dict(self.answers)
-        storage = SqliteStorage(self.path)
+        storage = open_store(self.path)
         try:
-            self.figures.breaches += storage.integrity()
+            if isinstance(storage, SqliteStorage):
+                self.figures.breaches += storage.integrity()
             self.follow(storage)
             self.judge(storage, answered)
         finally:
             storage.close()
         self.look_at_the_provider()
 
-    def follow(self, storage: SqliteStorage) -> None:
+    def follow(self, storage: SqliteStorage | PostgresStorage) -> None:
         """Read on in the feed."""
         while page := storage.feed(after=self.position):
             for entry in page:
-                if entry.position != self.position + 1:
+                # PostgreSQL gives out numbers that a killed transaction takes with it.
+                wrong = entry.position != self.position + 1 if isinstance(storage, SqliteStorage) else False
+                if wrong or entry.position <= self.position:
                     self.figures.breaches.append(f"the feed goes from {self.position} to {entry.position}")
                 self.position = entry.position
                 kind = msgspec.json.decode(entry.doc)["type"].rpartition(".")[2]
@@ -351,7 +368,7 @@ class Round:
                 if self.times.setdefault(entry.command_id, entry.at) != entry.at:
                     self.figures.doubles.append(f"{entry.command_id} was decided twice")
 
-    def judge(self, storage: SqliteStorage, answered: dict[str, str]) -> None:
+    def judge(self, storage: SqliteStorage | PostgresStorage, answered: dict[str, str]) -> None:
         names = list(answered)
         for start in range(0, len(names), 500):
             some = names[start : start + 500]
@@ -446,20 +463,45 @@ def run(kills: int, seed: int, where: Path | None, progress: Callable[[Figures],
     return figures
 
 
+def run_on_postgres(
+    kills: int, crashes: int, seed: int, progress: Callable[[Figures], None] = lambda _: None, one: Server | None = None
+) -> Figures:
+    """That many kills, and crashes of the server among them, in rounds of a fresh database each."""
+    figures = Figures()
+    begun = time.monotonic()
+    warm_up()
+    with nullcontext(one) if one is not None else server() as here:
+        while figures.kills < kills and figures.clean:
+            left = kills - figures.kills
+            now = min(ROUND, left)
+            with provider() as till:
+                one_round = Round(here.new_database(), till, seed + figures.kills, figures)
+                one_round.play(now, (crashes - figures.crashes) * now // left, here.crash)
+            figures.seconds = time.monotonic() - begun
+            progress(figures)
+    return figures
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Kill, and tell what came of it; exit code 1 where anything is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.killing", description="kill -9, again and again")
+    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--kills", type=int, default=5000)
+    parser.add_argument("--crashes", type=int, default=0, help="of the PostgreSQL server, among the kills")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--folder", type=Path, default=folder(), help="where the files lie; in memory by default")
     parser.add_argument("--json", action="store_true", help="print the figures only, as JSON")
     asked = parser.parse_args(arguments)
+    progress: Callable[[Figures], None] = (lambda _: None) if asked.json else _tell
+    if not asked.json:
+        print(f"seed {asked.seed}, files in {asked.folder or tempfile.gettempdir()}", flush=True)
+    if asked.store == "postgres":
+        figures = run_on_postgres(asked.kills, asked.crashes, asked.seed, progress)
+    else:
+        figures = run(asked.kills, asked.seed, asked.folder, progress)
     if asked.json:
-        figures = run(asked.kills, asked.seed, asked.folder)
         print(json.dumps(attrs.asdict(figures)))
     else:
-        print(f"seed {asked.seed}, files in {asked.folder or tempfile.gettempdir()}", flush=True)
-        figures = run(asked.kills, asked.seed, asked.folder, _tell)
         for name in ("losses", "doubles", "breaches"):
             for problem in getattr(figures, name):
                 print(f"{name}: {problem}")
@@ -468,7 +510,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _tell(figures: Figures) -> None:
     print(
-        f"{figures.kills} kills, {figures.kills_per_second:.1f}/s; {figures.answered} commands answered "
+        f"{figures.kills} kills, {figures.kills_per_second:.1f}/s, {figures.crashes} crashes of the server; "
+        f"{figures.answered} commands answered "
         f"({figures.refused} refused), {figures.doubtful} in doubt "
         f"({figures.doubtful_but_done} of them done); {figures.orders} payments, "
         f"{figures.executed} executions, {figures.leases_run_out} leases run out, {figures.found_again} executions "

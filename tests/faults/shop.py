@@ -18,7 +18,7 @@ import attrs
 
 import ordermgmt
 from ordermgmt import GatewayCapabilities, OrderManagement, Payment
-from ordermgmt.storage import SqliteStorage
+from ordermgmt.storage import PostgresStorage, SqliteStorage
 from ordermgmt.testing.fakes.http_payments import HttpPayments
 from ordermgmt.testing.fakes.server import SECRET
 
@@ -77,10 +77,19 @@ def provider() -> Generator[Provider]:
             process.kill()
 
 
-def open_shop(path: Path, gateway: Any, **more: Any) -> OrderManagement:
+Where = Path | str
+"""Where a shop is kept: in a SQLite file, or in a PostgreSQL database by its address."""
+
+
+def open_store(where: Where) -> SqliteStorage | PostgresStorage:
+    """What is kept there."""
+    return SqliteStorage(where) if isinstance(where, Path) else PostgresStorage(where)
+
+
+def open_shop(where: Where, gateway: Any, **more: Any) -> OrderManagement:
     """The shop, as every process opens it."""
     settings: dict[str, Any] = {"actor": "webshop", "deadline": DEADLINE, "lease": LEASE} | more
-    return OrderManagement(storage=SqliteStorage(path), gateways={"card": gateway}, **settings)
+    return OrderManagement(storage=open_store(where), gateways={"card": gateway}, **settings)
 
 
 def everything(shop: OrderManagement, kind: type[State]) -> list[State]:
