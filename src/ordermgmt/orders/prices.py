@@ -7,11 +7,12 @@ from typing import Any
 
 from ..engine.messages import Key
 from ..errors import InvalidInput
-from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, UnitPrice
+from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money, UnitPrice
 from ..pricing.model import Priced, tax_of
 from ..pricing.port import Destination, UnknownTaxClass
 from ..pricing.reckoning import Goods, reckon
 from ..pricing.terms import PRESETS, Surcharge, Tax
+from .messages import line_ids
 from .model import Charge, Order, OrderLine
 
 
@@ -79,6 +80,15 @@ def priced(command: Any, ids: Sequence[str], classes: Sequence[str], rates: Mapp
     if result.total.minor < 0:
         raise InvalidInput(f"the order costs {result.total}; allowances must not exceed what it costs")
     return result
+
+
+def cost(command: Any) -> Money:
+    """What an order will cost whose lines and charges tell their own taxes."""
+    shipping = command.shipping
+    if is_plain(command, ()):
+        amounts = [line.unit_price.times(line.quantity) for line in command.lines]
+        return Money.sum([*amounts, *([shipping] if shipping is not None else [])], amounts[0].currency)
+    return priced(command, line_ids(command.lines), [""] * len(command.lines), {}).total
 
 
 def charges_of(result: Priced) -> tuple[Charge, ...]:

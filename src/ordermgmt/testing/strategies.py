@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -17,7 +18,9 @@ from ..management import OrderManagement
 from ..money import Money, UnitPrice
 from ..orders.messages import Line, OnAccount, PaidElsewhere, PayNow, PlaceOrder, Tender
 from ..orders.model import Order
+from ..orders.prices import cost
 from ..payments.model import FACT_KINDS, Fact
+from ..pricing.terms import Discount, Surcharge, Tax
 from .next_steps import askable, reportable
 
 TOKEN = "tok_visa"  # noqa: S105 - a token to play with
@@ -37,6 +40,19 @@ def skus(names: Sequence[str] = ("cup", "hat", "pen")) -> SearchStrategy[str]:
 def unit_prices(currency: str = "EUR") -> SearchStrategy[UnitPrice]:
     """Prices that round: whole cents, thirds, and nothing at all."""
     return st.sampled_from(["10.00", "3.333333", "0.01", "0"]).map(lambda text: UnitPrice(text, currency))
+
+
+def taxes() -> SearchStrategy[tuple[Tax, ...] | None]:
+    """None, one, or two of which one is on the other; rates that round."""
+    both = (Tax("VAT", 19), Tax("local", "0.875", compound=True))
+    return st.sampled_from([None, (), both[:1], both])
+
+
+def discounts(currency: str = "EUR", *, of_an_order: bool = False) -> SearchStrategy[tuple[Discount, ...]]:
+    """None or one: a percentage that rounds, or an amount that may be more than there is."""
+    on = "everything" if of_an_order else "lines"
+    amount = Discount("welcome", amount=Money.of_minor(700, currency), on=on)
+    return st.sampled_from([(), (Discount("a third off", percent="33.3333", on=on),), (amount,)])
 
 
 def lines(
@@ -61,29 +77,54 @@ def orders(
     gateways: Sequence[str] = ("card",),
     carriers: Sequence[str] = ("",),
     currency: str = "EUR",
+    priced: bool = True,
 ) -> PlaceOrder:
-    """Orders that are paid exactly: by one tender or two, on account or elsewhere."""
-    wanted = draw(lines(sku, currency=currency))
-    shipping = draw(st.sampled_from([0, 490]))
-    total = sum(line.unit_price.times(line.quantity).minor for line in wanted) + shipping
+    """Orders that are paid exactly: by one tender or two, on account or elsewhere.
+
+    Every second one is nothing but prices; the others have taxes, discounts and charges, unless `priced` is False.
+    """
+    entry = PlaceOrder(
+        order_id=order_id,
+        lines=draw(lines(sku, currency=currency)),
+        shipping=Money.of_minor(draw(st.sampled_from([0, 490])), currency),
+        pay=OnAccount(days=30),
+        carrier=draw(st.sampled_from(list(carriers))),
+        confirm=draw(st.sampled_from(["when_authorised", "at_once", "by_hand"])),
+    )
     how = draw(st.sampled_from(["card", "sale", "two tenders", "declined", "on account", "elsewhere"]))
     gateway = draw(st.sampled_from(list(gateways)))
+    if priced and draw(st.booleans()):
+        entry = draw(_with_taxes_and_discounts(entry, currency))
+    total = cost(entry).minor
     pay: Any = PayNow([Tender(gateway, token=DECLINED if how == "declined" else TOKEN, sale=how == "sale")])
     if how == "on account":
-        pay = OnAccount(days=30)
+        pay = entry.pay
     elif how == "elsewhere" and total:
         pay = PaidElsewhere(method="cash", amount=Money.of_minor(total, currency))
     elif how == "two tenders" and total > 1:
         first = Money.of_minor(draw(st.integers(1, total - 1)), currency)
         rest = Tender(gateway, token=TOKEN)
         pay = PayNow([Tender(gateway, token=TOKEN, amount=first, sale=draw(st.booleans())), rest])
-    return PlaceOrder(
-        order_id=order_id,
+    return attrs.evolve(entry, pay=pay)
+
+
+@st.composite
+def _with_taxes_and_discounts(draw: st.DrawFn, entry: PlaceOrder, currency: str) -> PlaceOrder:
+    """The same order with more to its prices."""
+    lowest = st.sampled_from([None, None, UnitPrice("2.00", currency)])
+    wanted = [
+        attrs.evolve(line, taxes=draw(taxes()), discounts=draw(discounts(currency)), minimum_price=draw(lowest))
+        for line in entry.lines
+    ]
+    shipping = entry.shipping if isinstance(entry.shipping, Money) else Money.zero(currency)
+    fee = Surcharge("fee", Money.of_minor(150, currency), taxes=draw(taxes()))
+    return attrs.evolve(
+        entry,
         lines=wanted,
-        pay=pay,
-        shipping=Money.of_minor(shipping, currency),
-        carrier=draw(st.sampled_from(list(carriers))),
-        confirm=draw(st.sampled_from(["when_authorised", "at_once", "by_hand"])),
+        shipping=Surcharge("shipping", shipping, taxes=draw(taxes())),
+        adjustments=(*draw(discounts(currency, of_an_order=True)), *draw(st.sampled_from([(), (fee,)]))),
+        prices=draw(st.sampled_from(["inclusive", "exclusive"])),
+        rounding=draw(st.sampled_from(["standard", "vendure", "unit", "invoice"])),
     )
 
 
@@ -112,4 +153,15 @@ def facts(currency: str = "EUR", *, kinds: Sequence[str] = FACT_KINDS, maximum: 
     )
 
 
-__all__ = ["commands", "facts", "lines", "money", "news", "orders", "skus", "unit_prices"]
+__all__ = [
+    "commands",
+    "discounts",
+    "facts",
+    "lines",
+    "money",
+    "news",
+    "orders",
+    "skus",
+    "taxes",
+    "unit_prices",
+]
