@@ -67,7 +67,7 @@ def replay(paper: Paper, source: Path, db: Path, limit: int | None) -> None:
         items=RetailItems(),
     )
     with shop:
-        done = _finish_what_was_begun(shop, clock)
+        done = finish_what_was_begun(shop, clock)
         if done:
             progress.say(f"{len(done):,} orders are complete already")
         _receive(shop, survey)
@@ -84,7 +84,7 @@ def replay(paper: Paper, source: Path, db: Path, limit: int | None) -> None:
     seconds = time.perf_counter() - began
     told["seconds"] = round(seconds, 1)
     told["orders_per_second"] = round(lived / seconds, 1)
-    told["peak_mb"] = _peak_mb()
+    told["peak_mb"] = peak_mb()
     _tell(paper, survey)
     paper.line(json.dumps(told))
 
@@ -92,14 +92,14 @@ def replay(paper: Paper, source: Path, db: Path, limit: int | None) -> None:
 # Living.
 
 
-def _finish_what_was_begun(shop: OrderManagement, clock: ManualClock) -> set[str]:
+def finish_what_was_begun(shop: OrderManagement, clock: ManualClock) -> set[str]:
     """The orders an earlier run has completed.  What it was asking for when it ended is asked for to its end."""
-    live = [intent for status in LIVE for intent in _all(shop, Intent, status=status)]
+    live = [intent for status in LIVE for intent in every(shop, Intent, status=status)]
     if live:
         # What was being sent is nobody's again when its lease is over.
         clock.set(max(clock.now(), *(intent.due for intent in live)))
         shop.run_due()
-    return {order.order_id for order in _all(shop, Order, complete="yes")}
+    return {order.order_id for order in every(shop, Order, complete="yes")}
 
 
 def _receive(shop: OrderManagement, survey: Survey) -> None:
@@ -110,7 +110,7 @@ def _receive(shop: OrderManagement, survey: Survey) -> None:
     )
     while some := list(islice(receipts, RECEIPTS_A_BATCH)):
         try:
-            _do(shop, some)
+            do_all(shop, some)
         except CommandIdReused as error:
             raise ReplayFailed(
                 "the database holds a replay of other orders (another file, or another --limit); use a new one"
@@ -131,10 +131,10 @@ def _batches(invoices: Iterable[Invoice]) -> Iterator[list[Invoice]]:
 def _live_through(shop: OrderManagement, clock: ManualClock, batch: Sequence[Invoice]) -> None:
     """Place, pay, send and deliver: the whole life of some orders."""
     clock.set(max(clock.now(), *(invoice.at for invoice in batch)))
-    _do(shop, [(_order(invoice), f"retail:{invoice.number}:place") for invoice in batch])
+    do_all(shop, [(_order(invoice), f"retail:{invoice.number}:place") for invoice in batch])
     shop.run_due()
     parcels = [one for one in batch if any(kind_of(row.code) == "stocked" for row in one.rows)]
-    _do(shop, [step for invoice in parcels for step in (_sent(invoice), _delivered(invoice))])
+    do_all(shop, [step for invoice in parcels for step in (_sent(invoice), _delivered(invoice))])
     shop.run_due()
 
 
@@ -159,7 +159,7 @@ def _delivered(invoice: Invoice) -> tuple[RecordDelivery, str]:
     return command, f"retail:{invoice.number}:deliver"
 
 
-def _do(shop: OrderManagement, commands: Sequence[tuple[Command[Any], str]]) -> None:
+def do_all(shop: OrderManagement, commands: Sequence[tuple[Command[Any], str]]) -> None:
     """All of them, in one commit.  Nothing is ever refused in a replay."""
     for answer in shop.handle_many(commands):
         if isinstance(answer, Exception):
@@ -171,14 +171,14 @@ def _do(shop: OrderManagement, commands: Sequence[tuple[Command[Any], str]]) -> 
 
 def _account(shop: OrderManagement, survey: Survey) -> dict[str, Any]:
     """What the store holds, compared with what the file says.  Raises `ReplayFailed` where they differ."""
-    captured = sum(payment.amounts.captured for payment in _all(shop, Payment))
-    stock_left = sum(stock.on_hand for stock in _all(shop, Stock))
+    captured = sum(payment.amounts.captured for payment in every(shop, Payment))
+    stock_left = sum(stock.on_hand for stock in every(shop, Stock))
     complete = wrong = 0
-    for order in _all(shop, Order, complete="yes"):
+    for order in every(shop, Order, complete="yes"):
         complete += 1
         wrong += order.money.captured != order.total.minor or order.money.open != 0
-    live = sum(1 for status in LIVE for _ in _all(shop, Intent, status=status))
-    discrepancies = sum(1 for _ in _all(shop, Discrepancy, status="open"))
+    live = sum(1 for status in LIVE for _ in every(shop, Intent, status=status))
+    discrepancies = sum(1 for _ in every(shop, Discrepancy, status="open"))
     checks = {
         f"{complete} orders are complete, {survey.orders} were placed": complete == survey.orders,
         f"{captured} pence were captured, {survey.charged} charged": captured == survey.charged,
@@ -203,7 +203,8 @@ def _account(shop: OrderManagement, survey: Survey) -> dict[str, Any]:
     }
 
 
-def _all(shop: OrderManagement, state: type[State], **where: str) -> Iterator[State]:
+def every(shop: OrderManagement, state: type[State], **where: str) -> Iterator[State]:
+    """All entities of a kind, page by page."""
     after: tuple[str, str] | None = None
     while True:
         page = shop.find(state, limit=PAGE, after=after, **where)
@@ -220,7 +221,7 @@ def _pounds(scaled: int, decimals: int) -> str:
     return f"{whole}.{fraction[:2]}{fraction[2:].rstrip('0')}"
 
 
-def _peak_mb() -> int | None:
+def peak_mb() -> int | None:
     """The most memory this process ever held, in MiB; None where the system does not tell."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
