@@ -16,6 +16,7 @@ from uuid import UUID
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.sqlite import SQLiteConnectionPool
+from psycopg.conninfo import conninfo_to_dict
 
 LINES = [(f"sku-{n}", 2, 1900) for n in range(3)]
 
@@ -169,16 +170,16 @@ def life_on_sqlite(path: Path, journal: str, synchronous: str) -> Callable[[], N
     return live
 
 
-def life_on_postgres(dbname: str, host: str, port: int, user: str, password: str, schema: str) -> Callable[[], None]:
-    """A life on a PostgreSQL server, each save a durable commit."""
+def life_on_postgres(uri: str) -> Callable[[], None]:
+    """A life on a PostgreSQL server, every save a durable commit."""
+    where = conninfo_to_dict(uri)
     return _life(
         {
             "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": dbname,
-            "POSTGRES_HOST": host,
-            "POSTGRES_PORT": str(port),
-            "POSTGRES_USER": user,
-            "POSTGRES_PASSWORD": password,
-            "POSTGRES_SCHEMA": schema,
+            "POSTGRES_DBNAME": str(where["dbname"]),
+            "POSTGRES_HOST": str(where["host"]),
+            "POSTGRES_PORT": str(where.get("port", 5432)),
+            "POSTGRES_USER": str(where["user"]),
+            "POSTGRES_PASSWORD": str(where.get("password", "")),
         }
     )

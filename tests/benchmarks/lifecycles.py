@@ -1,6 +1,6 @@
 """One order's whole life, durably: against the same rows written by raw SQL, and against `eventsourcing`.
 
-python -m tests.benchmarks.lifecycles            SQLite, and PostgreSQL where a server can be started
+python -m tests.benchmarks.lifecycles            on SQLite and PostgreSQL
 python -m tests.benchmarks.lifecycles --profile  and where the time of a life goes
 
 A life is: place 3 lines, reserve, authorise, capture, ship all, deliver.  Every step is a commit of its own with its
@@ -24,10 +24,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import psycopg
+
 from ordermgmt import HandOverShipment, OrderManagement, RecordDelivery
 from ordermgmt.engine.transaction import Key, Row, Storage, Write
-from ordermgmt.storage import MemoryStorage, SqliteStorage, sqlite_connections, sqlite_texts
+from ordermgmt.storage import MemoryStorage, PostgresStorage, SqliteStorage, sqlite_connections, sqlite_texts
 from ordermgmt.storage.sqlite_connections import journal_for
+from tests import servers
 
 from .decisions import open_shop, placing
 from .timing import table
@@ -54,7 +57,7 @@ class Recording(MemoryStorage):
         self.commits: list[Sequence[Write]] = []
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:  # type: ignore[override]  # only what this benchmark needs
+    def transaction(self) -> Iterator[Any]:
         with super().transaction() as transaction:
             yield _Noted(transaction, self.commits)
 
@@ -125,6 +128,54 @@ class SqliteFloor:
         run("COMMIT")
 
 
+class PostgresFloor:
+    """The same rows, statement by statement, each prepared: no reading, no deciding, no encoding."""
+
+    def __init__(self, uri: str, schema: str, lives: int) -> None:
+        PostgresStorage(uri, schema=schema).close()  # makes the tables
+        self._connection = psycopg.connect(uri, autocommit=True, prepare_threshold=1)
+        run = self._connection.cursor().execute
+        run(f"SET search_path = {schema}".encode())
+        # Constraints and triggers as they are; only its functions are not used.
+        self._texts = {
+            "insert": b"INSERT INTO entity (kind, id, version, doc, head, at) VALUES (%s, %s, %s, %s, %s, %s)",
+            "update": b"UPDATE entity SET version = %s, doc = %s, head = %s, at = %s"
+            b" WHERE kind = %s AND id = %s AND version = %s",
+            "tell": b"INSERT INTO history (position, kind, id, version, doc, hash, at, actor, cause, command_id)"
+            b" VALUES (nextval('position'), %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "lose": b"DELETE FROM idx WHERE kind = %s AND name = %s AND value = %s AND id = %s",
+            "gain": b"INSERT INTO idx (kind, name, value, id) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        }
+        self._run = run
+        opening, commits = recorded(lives)
+        for writes in opening:
+            self._write(writes)
+        self._per_life = len(commits) // lives
+        self._left = iter(commits)
+
+    def live(self) -> None:
+        for writes in itertools.islice(self._left, self._per_life):
+            self._write(writes)
+
+    def _write(self, writes: Sequence[Write]) -> None:
+        run, texts = self._run, self._texts
+        run(b"BEGIN")
+        for write in writes:
+            row = write.row
+            kind, ident = row.key
+            if write.expected:
+                run(texts["update"], (row.version, row.doc, row.head, row.at, kind, ident, write.expected))
+            else:
+                run(texts["insert"], (kind, ident, row.version, row.doc, row.head, row.at))
+            for e in write.entries:
+                run(texts["tell"], (kind, ident, e.version, e.doc, e.hash, e.at, e.actor, e.cause, e.command_id))
+            for name, value in write.unindex.items():
+                run(texts["lose"], (kind, name, value, ident))
+            for name, value in write.index.items():
+                run(texts["gain"], (kind, name, value, ident))
+        run(b"COMMIT")
+
+
 def compared(contestants: dict[str, Callable[[], None]], lives: int = LIVES) -> dict[str, list[float]]:
     """Milliseconds a life, round by round: every contestant in every round, so that noise meets all of them."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
@@ -170,6 +221,22 @@ def on_sqlite(folder: Path, journal: str, synchronous: str) -> dict[str, list[fl
         return compared(contestants)
 
 
+def on_postgres() -> dict[str, list[float]]:
+    """The same on a server of its own, whose files lie on the disk."""
+    with patch.object(servers, "IN_MEMORY", Path("nowhere")), servers.server() as server:
+        contestants = {
+            "raw SQL": PostgresFloor(server.uri, "floor", ROUNDS * LIVES).live,
+            "ordermgmt": ours(PostgresStorage(server.uri, schema="ours")),
+        }
+        try:
+            from .eventsourced import life_on_postgres
+        except ImportError:
+            sys.stdout.write("eventsourcing is not installed; compared without it\n")
+        else:
+            contestants["eventsourcing"] = life_on_postgres(server.uri)
+        return compared(contestants)
+
+
 def profile() -> None:
     """Where the time of a life goes, by function."""
     one = ours(MemoryStorage())
@@ -186,7 +253,7 @@ def profile() -> None:
 def main() -> None:
     """Print all of it."""
     with TemporaryDirectory() as folder:
-        version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3]  # type: ignore[assignment]  # always three
+        version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3]
         own = journal_for(version)
         for journal, synchronous in (("DELETE", "EXTRA"), ("WAL", "FULL")):
             settings = f"{journal}, {synchronous}{' (ours with this SQLite)' if (journal, synchronous) == own else ''}"
@@ -194,6 +261,7 @@ def main() -> None:
                 f"One life of 3 lines on SQLite {sqlite3.sqlite_version}, {settings}",
                 on_sqlite(Path(folder), journal, synchronous),
             )
+    told("One life of 3 lines on PostgreSQL, every step durable", on_postgres())
     if "--profile" in sys.argv:
         profile()
 
