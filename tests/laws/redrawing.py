@@ -18,6 +18,29 @@ REVIEWED = ORDER.redrawn(
     ],
 )
 
+BAKERY = ORDER.redrawn(
+    remove=[("confirmed", "close")],
+    add=[
+        ("confirmed", "bake", "baking"),
+        ("baking", "take_out", "baked"),
+        ("baked", "bake_again", "baking"),
+        ("baked", "close", "closed"),
+        ("baking", "cancel", "cancelled"),
+        ("baked", "cancel", "cancelled"),
+    ],
+)
+"""What is ordered is baked after it is confirmed, once more if it is burnt."""
+
+APPROVED_DRAFTS = ORDER.redrawn(
+    add=[
+        ("draft", "approve", "approved"),
+        ("approved", "place", "placed"),
+        ("approved", "expire", "expired"),
+        ("approved", "cancel", "cancelled"),
+    ],
+)
+"""A draft may be approved before it is placed."""
+
 REVIEWED_CAPABILITIES: tuple[Capability[Any], ...] = tuple(
     capability.redrawn(REVIEWED) if capability is orders else capability for capability in DEFAULT_CAPABILITIES
 )

@@ -10,7 +10,7 @@ import pytest
 from ordermgmt import CancelOrder, orders
 from ordermgmt.testing.laws import check_all_laws
 from ordermgmt.verify import Breach
-from tests.laws.redrawing import REVIEWED
+from tests.laws.redrawing import APPROVED_DRAFTS, BAKERY, REVIEWED
 
 
 def test_our_own_capabilities_keep_every_law() -> None:
@@ -19,6 +19,14 @@ def test_our_own_capabilities_keep_every_law() -> None:
 
 def test_a_redrawn_lifecycle_keeps_every_law() -> None:
     check_all_laws(orders.redrawn(REVIEWED), runs=2, seed=50)
+
+
+def test_a_bakery_that_bakes_keeps_every_law() -> None:
+    check_all_laws(orders.redrawn(BAKERY), runs=2, seed=70)
+
+
+def test_a_shop_whose_drafts_are_approved_keeps_every_law() -> None:
+    check_all_laws(orders.redrawn(APPROVED_DRAFTS), runs=2, seed=90)
 
 
 def test_a_decision_that_remembers_is_found() -> None:
