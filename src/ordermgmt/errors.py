@@ -6,6 +6,7 @@
     │   ├── NotAllowed              the lifecycle draws no such arrow from here
     │   ├── NotFound (LookupError)  there is no such thing
     │   ├── AlreadyExists           there is one already
+    │   ├── NotTogether             others of its batch were refused, and all or nothing was asked for
     │   ├── NewerVersion            written by a newer release than this one
     │   └── …                       each capability's own refusals, in its rules
     ├── CommandIdReused             the same command id with other content
@@ -68,6 +69,17 @@ class NotAllowed(Refused):
         allowed = ", ".join(self.allowed) or "nothing"
         where = f"{self.lifecycle} {self.id} is {self.status}"
         return f"{where}: '{self.trigger}' is not drawn from there (allowed: {allowed})"
+
+
+@define
+class NotTogether(Refused):
+    """It was decided together with others, all or nothing, and some of those were refused."""
+
+    refused: int
+
+    @property
+    def message(self) -> str:
+        return f"nothing of the batch was done: {self.refused} of its commands were refused; see their errors"
 
 
 @define

@@ -15,6 +15,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Self, TypeVar, overload
 
+import attrs
 from attrs import field, frozen
 from pendulum import DateTime
 
@@ -167,14 +168,15 @@ class _Settings:
             asked,
         )
 
-    def jobs(self, commands: Iterable[Any], by: str | None) -> list[Job]:
+    def jobs(self, commands: Iterable[Any], by: str | None, *, together: bool = False) -> list[Job]:
         """A batch.  Each command stands alone or with its id: ``command`` or ``(command, command_id)``."""
         if not is_listed(commands):
             raise InvalidInput(f"handle_many takes a list of commands (got {shorten(commands)})")
         batch = list[Any](islice(commands, BATCH_MAX + 1))
         if len(batch) > BATCH_MAX:
             raise InvalidInput(f"a batch has at most {BATCH_MAX} commands; send several")
-        return [self._job_of(one, by) for one in batch]
+        jobs = [self._job_of(one, by) for one in batch]
+        return [attrs.evolve(job, together=True) for job in jobs] if together else jobs
 
     def _job_of(self, one: Any, by: str | None) -> Job:
         match one:
@@ -532,13 +534,18 @@ class OrderManagement:
         return self._handle(jobs)
 
     def handle_many(
-        self, commands: Iterable[Command[Any] | tuple[Command[Any], str]], *, by: str | None = None
+        self,
+        commands: Iterable[Command[Any] | tuple[Command[Any], str]],
+        *,
+        by: str | None = None,
+        together: bool = False,
     ) -> list[Any]:
         """Decide commands in order, in one commit.  Answers a list: for each its entity, or the error it met.
 
-        A refusal concerns its own command only.  A command may come with its id: ``(command, command_id)``.
+        A refusal concerns its own command only; `together` all of them are done, or none is (`NotTogether`).  A
+        command may come with its id: ``(command, command_id)``.
         """
-        results = self._handle(self._settings.jobs(commands, by))
+        results = self._handle(self._settings.jobs(commands, by, together=together))
         return [result.state if result.error is None else result.error for result in results]
 
     def handle_all(
@@ -832,10 +839,14 @@ class AsyncOrderManagement:
         return self._settings.job(command, by, command_id)
 
     async def handle_many(
-        self, commands: Iterable[Command[Any] | tuple[Command[Any], str]], *, by: str | None = None
+        self,
+        commands: Iterable[Command[Any] | tuple[Command[Any], str]],
+        *,
+        by: str | None = None,
+        together: bool = False,
     ) -> list[Any]:
         """See `OrderManagement.handle_many`."""
-        results = await self._handle(await asyncio.to_thread(self._settings.jobs, commands, by))
+        results = await self._handle(await asyncio.to_thread(self._settings.jobs, commands, by, together=together))
         return [result.state if result.error is None else result.error for result in results]
 
     async def handle_all(

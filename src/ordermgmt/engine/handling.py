@@ -23,6 +23,7 @@ from ..errors import (
     NewerVersion,
     NotAllowed,
     NotFound,
+    NotTogether,
     Refused,
     StorageFailed,
     TooManyFollowUps,
@@ -75,6 +76,8 @@ def attempt(
         wanted = deciding.missing
         if ordered and min(map(assembly.lock_order, wanted)) < max(map(assembly.lock_order, loaded)):
             return Again(frozenset(loaded) | frozenset(wanted))
+    if (failed := sum(result.error is not None for result in results)) and any(job.together for job in jobs):
+        return [result if result.error is not None else Result(error=NotTogether(failed)) for result in results]
     changes = writes(assembly, deciding.working.entities.values())
     if changes:
         yield Save(changes)

@@ -50,6 +50,8 @@ class Job:
     looked_up: dict[tuple[str, str], Any] = field(factory=dict[tuple[str, str], Any])
     asked: Command[Any] | None = None
     """The command as the caller gave it, where an id was given to what it left unnamed: a repeat is known by it."""
+    together: bool = False
+    """Whether nothing of its batch is saved where any of it is refused."""
 
 
 @frozen
