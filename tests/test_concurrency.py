@@ -195,8 +195,13 @@ def news_of(fact: Fact) -> Any:
     )
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*STORES, "postgres"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "postgres":
+        world = World(request.getfixturevalue("postgres_storage"))
+        yield world
+        world.check()
+        return
     shm = Path("/dev/shm")  # noqa: S108 - a folder of the test's own is made in it; see conftest.storage
     with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
         world = World(STORES[request.param](Path(folder)))
