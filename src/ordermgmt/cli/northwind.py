@@ -71,9 +71,12 @@ def sales(path: Path, limit: int | None) -> list[Sale]:
     """The orders of the file, by their numbers.  Raises `InvalidInput` where it is no Northwind database."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return list(_sales(connection, limit))
+            found = list(_sales(connection, limit))
     except sqlite3.Error as error:
         raise InvalidInput(f"{path} is not the Northwind database: {error}") from error
+    if not found:
+        raise InvalidInput(f"{path} holds no orders; there is nothing to replay")
+    return found
 
 
 def _sales(connection: sqlite3.Connection, limit: int | None) -> Iterator[Sale]:
