@@ -11,10 +11,14 @@ from pathlib import Path
 from ..errors import OrderManagementError
 from .demo import demo
 from .diagram import DRAWABLE, FORMATS, diagram
+from .northwind_replay import replay_northwind
 from .replay import replay
 from .terminal import Paper
 from .track import track
 from .verify import verify
+
+
+REPLAYS = {"online-retail": replay, "northwind": replay_northwind}
 
 
 class Unusable(Exception):
@@ -50,7 +54,7 @@ def _run(asked: argparse.Namespace) -> int:
         case "diagram":
             diagram(paper, asked.capability, asked.format)
         case "replay":
-            replay(paper, _existing(asked.file), asked.db, asked.limit)
+            REPLAYS[asked.source](paper, _existing(asked.file), asked.db, asked.limit)
         case "verify":
             report = verify(_existing(asked.db, "database file"))
             paper.line(str(report))
@@ -85,10 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="a drawing, or a page with its table")
 
     one = commands.add_parser("replay", help="real orders lived through once more, from entry to delivery")
-    one.add_argument("source", choices=["online-retail"], help="the UCI Online Retail file, as CSV")
-    one.add_argument("file", type=Path, metavar="FILE.csv[.gz]")
+    one.add_argument("source", choices=list(REPLAYS), help="the UCI Online Retail file as CSV, or Northwind as SQLite")
+    one.add_argument("file", type=Path, metavar="FILE", help="FILE.csv[.gz], or FILE.db")
     one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the SQLite file to replay into")
-    one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices")
+    one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices, or orders")
 
     one = commands.add_parser(
         "verify", help="check a shop's file against the laws; exit code 1 where one does not hold"
