@@ -6,7 +6,7 @@ decided, somebody else may have been faster, and that is the point.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,45 +16,16 @@ from pendulum import DateTime
 from ...engine.effects import Declined, Intent, Succeeded
 from ...engine.messages import Command
 from ...errors import CommandIdReused, Refused, StorageFailed
-from ...money import Money, UnitPrice
-from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
-from ...orders.holds import AddNote, HoldOrder, ReleaseHold
 from ...orders.messages import (
-    CancelOrder,
-    CancelUnits,
-    CloseOrder,
-    ConfirmOrder,
-    GrantCredit,
-    Line,
-    Move,
-    MoveUnits,
-    OnAccount,
-    PaidElsewhere,
-    PayNow,
     PlaceOrder,
-    RejectOrder,
-    Tender,
 )
-from ...orders.model import IN_THE_HOUSE, Address, Order
 from ...payments.model import Payment
-from ...refunds.messages import RequestRefund
-from ...shipments.messages import (
-    AskLabel,
-    CancelShipment,
-    HandOverShipment,
-    PackShipment,
-    PickShipment,
-    PlanShipment,
-)
-from ...shipments.model import STAGES, Content, Shipment
-from ...stock.messages import CommitReservation, PutAwayStock, ReceiveStock, stock_id
-from ...stock.model import Claim, Stock
 from .driving import Steps, handle, job, work
+from .wishes import new_order, next_step, wish
 
 if TYPE_CHECKING:
+    from .providers import Provider
     from .world import World
-
-SKUS = ("cup", "hat", "pen")
 
 
 @define(eq=False)
@@ -74,6 +45,8 @@ class Actor:
     """The effect of which he spoke last with an adapter."""
     answer: Any = None
     """What he was answered."""
+    gone: int = 0
+    """Boundaries passed with what he is doing."""
     wakes: DateTime | None = None
     """Until when he stands still."""
     overdue: int = 0
@@ -144,14 +117,14 @@ def _short(command: Command[Any]) -> str:
 # Customers.
 
 
-def customer(actor: Actor) -> Steps:
+def customer(actor: Actor) -> Steps | None:
     world = actor.world
     chance = world.random.random()
     if chance < 0.12 and world.promises:
         return _again(actor)
     if chance < 0.55 and len(world.orders) < world.orders_max:
         return _place(actor)
-    return _change_of_mind(actor)
+    return _wish(actor) if chance < 0.75 else None
 
 
 def _again(actor: Actor) -> Steps:
@@ -164,196 +137,32 @@ def _place(actor: Actor) -> Steps:
     world = actor.world
     order_id = f"O{len(world.orders) + 1}"
     world.orders.append(order_id)
-    lines = [
-        Line(
-            sku=world.choice(SKUS),
-            quantity=world.choice((1, 2, 3)),
-            unit_price=UnitPrice(world.choice(("3.333333", "10.00", "0.05", "0")), "EUR"),
-        )
-        for _ in range(world.choice((1, 2, 2)))
-    ]
-    shipping = Money.of_minor(world.choice((0, 490)), "EUR")
-    total = sum(line.unit_price.times(line.quantity).minor for line in lines) + shipping.minor
-    carrier = world.choice(("", "parcel", "parcel", "courier"))
-    if world.random.random() < 0.12:
-        draft = DraftOrder(
-            order_id=order_id, lines=lines, shipping=shipping, carrier=carrier, channel="web", external=_external(world)
-        )
-        yield from ask(actor, draft, f"draft-{order_id}")
-        return
-    placed = PlaceOrder(
-        order_id=order_id,
-        lines=lines,
-        shipping=shipping,
-        pay=_pay(world, total),
-        carrier=carrier,
-        channel="web",
-        external=_external(world),
-        confirm=world.choice(("when_authorised",) * 4 + ("at_once", "by_hand")),
-        pay_within=world.choice((None, None, timedelta(hours=3))),
-        ship_to=Address(name="Ann", street="Long Lane 1", city="York", country="GB"),
-    )
-    yield from ask(actor, placed, f"place-{order_id}" if world.random.random() < 0.8 else None)
+    named = world.random.random() < 0.8
+    yield from ask(actor, new_order(world, order_id), f"place-{order_id}" if named else None)
 
 
-def _external(world: World) -> str:
-    """A marketplace's id of the order; two orders may bring the same by mistake."""
-    return f"web-{world.random.randrange(60)}" if world.random.random() < 0.3 else ""
-
-
-def _about_a_draft(world: World, order: Order) -> Command[Any]:
-    """It is placed most often; else edited, quoted, or given up."""
-    chance = world.random.random()
-    id = order.order_id
-    if chance < 0.5:
-        return PlaceDraft(order_id=id, pay=_pay(world, order.total.minor), confirm=world.choice(("by_hand", "at_once")))
-    if chance < 0.65:
-        return QuoteOrder(order_id=id, valid_for=timedelta(hours=world.choice((1, 6))))
-    if chance < 0.75:
-        return WithdrawQuote(order_id=id, reason="wrong price")
-    if chance < 0.95:
-        line = Line(sku=world.choice(SKUS), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
-        return EditDraft(order_id=id, lines=[line], carrier=order.ship_by, channel="web", external=order.external)
-    return CancelOrder(order_id=id, reason="too dear")
-
-
-def _pay(world: World, total: int) -> Any:
-    how = world.random.randrange(20)
-    if how == 0:
-        return OnAccount(days=30)
-    if how == 1 and total:
-        return PaidElsewhere(method="cash", amount=Money.of_minor(total, "EUR"))
-    if how < 7 and total > 1:
-        first = Money.of_minor(world.random.randrange(1, total), "EUR")
-        return PayNow([_tender(world, first), _tender(world, None)])
-    return PayNow([_tender(world, None)])
-
-
-def _tender(world: World, amount: Money | None) -> Tender:
-    token = world.choice(("tok_visa",) * 15 + ("tok_decline",))
-    return Tender(world.choice(world.tills), token=token, amount=amount, sale=world.random.random() < 0.3)
-
-
-def _change_of_mind(actor: Actor) -> Steps:
+def _wish(actor: Actor) -> Steps | None:
     world = actor.world
-    yield "look"
     order = world.some_order()
-    if order is None:
-        return
-    chance = world.random.random()
-    id = order.order_id
-    wish: Command[Any]
-    if order.is_draft and chance < 0.8:
-        wish = _about_a_draft(world, order)
-    elif chance < 0.3:
-        wish = CancelOrder(order_id=id, reason="changed my mind")
-    elif chance < 0.55:
-        units = {line.line_id: 1 for line in order.lines.values() if line.count(*IN_THE_HOUSE)}
-        wish = CancelUnits(order_id=id, units=units or {"1": 1})
-    elif chance < 0.7 and order.due.minor > 0:
-        amount = Money.of_minor(world.random.randint(1, order.due.minor), order.currency)
-        wish = GrantCredit(order_id=id, amount=amount, reason="sorry")
-    elif chance < 0.73 and (reserved := [line for line in order.lines.values() if line.count("reserved")]):
-        wish = MoveUnits(order_id=id, moves=(Move(world.choice(reserved).line_id, "release", 1),), reason="for another")
-    elif chance < 0.75:
-        wish = RejectOrder(order_id=id, reason="not to be trusted")
-    elif chance < 0.8:
-        wish = CloseOrder(order_id=id)
-    elif chance < 0.87 and order.payments:
-        payment_id = world.choice(list(order.payments))
-        amounts = order.payments[payment_id].amounts
-        minor = amounts.refund_pending or world.random.randint(1, max(amounts.captured, 1))
-        amount = Money.of_minor(minor, order.currency)
-        wish = RequestRefund(
-            refund_id=f"{id}:x{world.actions}", order_id=id, payment_id=payment_id, amount=amount, reason="by hand"
-        )
-    elif chance < 0.92 or order.holds:
-        wish = _hold(world, order)
-    else:
-        wish = ConfirmOrder(order_id=id)
+    wanted = wish(world, order) if order is not None else None
+    if wanted is None:
+        return None
     world.actions += 1
-    yield from ask(actor, wish, f"wish-{world.actions}" if world.random.random() < 0.4 else None)
+    return _look_and_ask(actor, wanted, f"wish-{world.actions}" if world.random.random() < 0.4 else None)
 
 
-def _hold(world: World, order: Order) -> Command[Any]:
-    """Somebody has doubts about the order, notes them, or lets it go on: what waits is released most often."""
-    if order.holds and world.random.random() < 0.7:
-        return ReleaseHold(order_id=order.order_id, reason=world.choice(list(order.holds)))
-    if world.random.random() < 0.2:
-        return AddNote(order_id=order.order_id, text="looked at it")
-    return HoldOrder(order_id=order.order_id, reason=world.choice(("address", "credit limit")))
+def _look_and_ask(actor: Actor, wanted: Command[Any], command_id: str | None = None) -> Steps:
+    """Between the look and the question somebody else may be faster."""
+    yield "look"
+    yield from ask(actor, wanted, command_id)
 
 
 # The warehouse.
 
 
-def warehouse(actor: Actor) -> Steps:
-    world = actor.world
-    yield "look"
-    if world.random.random() < 0.05:
-        yield from ask(actor, ReceiveStock(sku=world.choice(SKUS), quantity=world.choice((1, 3, 12))))
-        return
-    ready = [one for one in world.watch.states("shipment") if _is_ready(one)]
-    if ready and world.random.random() < 0.5:
-        yield from ask(actor, HandOverShipment(shipment_id=world.choice(ready).shipment_id))
-        return
-    order = world.some_order()
-    if order is None:
-        return
-    wishes = list(_work_on(world, order))
-    if wishes:
-        yield from ask(actor, world.choice(wishes))
-
-
-def _work_on(world: World, order: Order) -> Iterator[Command[Any]]:
-    """The next steps of an order's goods, the forward ones most often."""
-    planned = dict[str, int]()
-    for shipment_id in order.shipments:
-        shipment = world.watch.state("shipment", shipment_id)
-        if not isinstance(shipment, Shipment) or shipment.status not in STAGES:
-            continue
-        for content in shipment.contents:
-            if shipment.status == "planned":
-                planned[content.line_id] = planned.get(content.line_id, 0) + content.quantity
-        for _ in range(5):
-            if _is_ready(shipment):
-                yield HandOverShipment(shipment_id=shipment_id)
-            elif shipment.status != "packed":
-                yield PackShipment(shipment_id=shipment_id)
-        if shipment.status == "planned":
-            yield PickShipment(shipment_id=shipment_id)
-        if shipment.status == "packed" and shipment.carrier and shipment.label is None:
-            yield AskLabel(shipment_id=shipment_id)
-        yield CancelShipment(shipment_id=shipment_id)
-    for line in order.lines.values():
-        stock = world.watch.state("stock", stock_id(line.sku, line.location))
-        if isinstance(stock, Stock) and stock.held:
-            yield PutAwayStock(sku=line.sku, location=line.location, quantity=stock.held)
-        if order.status == "confirmed":
-            yield from _once_more(order, line.line_id, planned.get(line.line_id, 0))
-
-
-def _is_ready(shipment: Shipment) -> bool:
-    return shipment.status == "packed" and (shipment.label is not None or not shipment.carrier)
-
-
-def _once_more(order: Order, line_id: str, planned: int) -> Iterator[Command[Any]]:
-    """Units without a parcel get one; lost ones are sent again or given up."""
-    line = order.lines[line_id]
-    if line.count("undeliverable"):
-        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "reship", 1),))
-        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "give_up", 1),))
-    if line.kind == "stocked" and line.count("open"):
-        claim = Claim(line_id, line.sku, line.location, line.count("open"))
-        yield CommitReservation(order_id=order.order_id, claims=(claim,))
-        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "reserve", 1),))  # no claim: refused
-    left = line.count("reserved") - planned
-    for quantity in {1, left} if left > 0 else ():
-        yield PlanShipment(
-            shipment_id=f"{order.order_id}:s{len(order.shipments) + 1}",
-            contents=(Content(order.order_id, line_id, quantity),),
-            carrier=order.ship_by,
-        )
+def warehouse(actor: Actor) -> Steps | None:
+    step = next_step(actor.world)
+    return _look_and_ask(actor, step) if step is not None else None
 
 
 # Workers.
@@ -361,6 +170,7 @@ def _once_more(order: Order, line_id: str, planned: int) -> Iterator[Command[Any
 
 def worker(actor: Actor) -> Steps:
     world = actor.world
+    world.hurry()
     due = world.worker
     chance = world.random.random()
     if chance < 0.25 and world.orders:
@@ -419,17 +229,16 @@ def _deliver(actor: Actor) -> Steps:
 def operator(actor: Actor) -> Steps | None:
     world = actor.world
     if world.random.random() < 0.04:
-        return _reconcile(actor)
+        return reconcile(actor, world.choice(world.providers), world.now - timedelta(hours=2))
     parked = [one for one in world.watch.states("effect") if isinstance(one, Intent) and one.status == "parked"]
     return _unstick(actor, world.choice(parked)) if parked else None
 
 
-def _reconcile(actor: Actor) -> Steps:
+def reconcile(actor: Actor, provider: Provider, since: DateTime) -> Steps:
+    """Compare the books: neither side may have a deed that the other has not."""
     world = actor.world
-    provider = world.choice(world.providers)
     actor.what = f"compares books with {provider.name}"
-    steps = world.operator.reconcile(provider.port, world.now - timedelta(hours=2), None)
-    found = yield from _attempted(actor, steps)
+    found = yield from _attempted(actor, world.operator.reconcile(provider.port, since, None))
     if found is not None:
         for effect_id in found.missing:
             world.breach("M9", f"{provider.name} does not list {effect_id}, which we hold as done")
@@ -483,8 +292,8 @@ def nature(actor: Actor) -> Steps | None:
 
 CAST: dict[str, tuple[Callable[[Actor], Steps | None], int]] = {
     "customer": (customer, 3),
-    "warehouse": (warehouse, 4),
-    "worker": (worker, 3),
+    "warehouse": (warehouse, 3),
+    "worker": (worker, 4),
     "deliverer": (deliverer, 1),
     "operator": (operator, 1),
     "nature": (nature, 1),

@@ -65,7 +65,7 @@ class Faults:
     """The provider answers later."""
     poison: float = _chance(0.01)
     """An effect that can never be executed: every request for it breaks."""
-    jump: float = _chance(0.03)
+    jump: float = _chance(0.02)
     """Time passes in a jump: seconds to days, or a host's clock is set back."""
     webhook_duplicate: float = _chance(0.2)
     """A webhook comes again, as it was or under another event id."""

@@ -29,20 +29,26 @@ from ...shipments.messages import Track
 from ...shipments.model import DELIVERED, STAGES, Shipment
 from ...stock.messages import ReceiveStock
 from ...stock.model import Reservation
-from .actors import CAST, SKUS, Actor, Promise, ask, resolve, worker
+from .actors import CAST, Actor, Promise, ask, reconcile, resolve, worker
 from .driving import Steps, work
 from .faults import CRASH_NAMES, Crashed, Faults
 from .providers import CARRIERS, CHARACTERS, Gateway, NoAnswer, Parcels, Provider
 from .store import Turns
 from .watch import Watch
+from .wishes import SKUS
 
 One = TypeVar("One")
 STORY_MAX = 60
 SKEW_MAX = timedelta(seconds=30)
 ROUNDS_MAX = 400
 """How often, in a calm world, there may be something left to do."""
+HURRY = 0.5
+"""How likely the clock goes on to what is due next, where nobody has anything to do."""
 WAKES = 0.3
 """How likely, at each step, a sleeper wakes up whom somebody else is overtaking."""
+BEGINNING = datetime(2026, 1, 1)
+BOUNDARIES_MAX = 3_000
+"""How many boundaries one piece of work may have; one that has more never ends."""
 SECRET = b"simulated"
 
 
@@ -104,10 +110,11 @@ class World:
         self.seed = seed
         self.random = random.Random(seed)
         self.faults = faults if faults is not None else Faults().swarm(self.random)
-        self.pace = self.random.choice((100, 300, 1_000))
+        self.pace = self.random.choice((20, 100, 500))
         """How many milliseconds a step takes at most."""
-        self.orders_max = orders_max
-        self.now: DateTime = datetime(2026, 1, 1)
+        self.orders_max = self.random.choice((12, orders_max, orders_max))
+        """In some worlds many orders are begun, and in some a few come far."""
+        self.now: DateTime = BEGINNING
         self.steps = 0
         self.hits: Counter[str] = Counter()
         self.story = deque[tuple[int, DateTime, str, str]](maxlen=STORY_MAX)
@@ -211,6 +218,17 @@ class World:
                 what()
         self.now = until
 
+    def hurry(self) -> None:
+        """Where nothing is due, time often passes until something is: nobody waits for its own sake."""
+        due = self._next_due("sending" if self._busy else "")
+        if due is not None and due > self.now and self.random.random() < HURRY:
+            self.pass_time(min(due - self.now, timedelta(hours=1)))
+
+    @property
+    def _busy(self) -> bool:
+        """Whether anybody is awake and has something claimed."""
+        return any(actor.at in ("committed", "call", "called") and actor.wakes is None for actor in self.actors)
+
     # Who is who.
 
     def provider(self, port: tuple[str, str]) -> Provider:
@@ -307,10 +325,14 @@ class World:
         for actor in self.actors:
             if actor.wakes is None:
                 continue
-            if actor.overdue == self.steps:
-                self.pass_time(min(LEASE + SKEW_MAX, max(actor.wakes - self.now, timedelta(0))))
-            if actor.patience <= self.steps:
-                self.pass_time(max(actor.wakes - self.now, timedelta(0)))
+            left = max(actor.wakes - self.now, timedelta(0))
+            if actor.at not in ("call", "called"):
+                # He holds no lease that others wait for, so the clock need not run for him, and out for all others.
+                actor.wakes = actor.wakes if self.steps < actor.patience else None
+            elif actor.overdue == self.steps:
+                self.pass_time(min(LEASE + SKEW_MAX, left))
+            elif actor.patience <= self.steps:
+                self.pass_time(left)
         if (sleeper := self._overtaken()) is not None:
             return sleeper
         while True:
@@ -321,11 +343,20 @@ class World:
                 if (actor.wakes is None or actor.wakes <= self.now) and not (taken and actor.at == "begin")
             ]
             if ready:
-                chosen = self.choice(ready)
+                # Whoever is at work often goes on by several boundaries before anybody else does anything.
+                again = (
+                    self._current in ready
+                    and self._current.doing is not None
+                    and self.random.random() < self._goes_on()
+                )
+                chosen = self._current if again else self.choice(ready)
                 chosen.wakes = None
                 return chosen
             wakes = min(actor.wakes for actor in self.actors if actor.wakes is not None and actor.wakes > self.now)
             self.pass_time(max(wakes - self.now, timedelta(0)))
+
+    def _goes_on(self) -> float:
+        return 0.8 if self._current.at in ("committed", "call", "called") else 0.5
 
     def _overtaken(self) -> Actor | None:
         """A sleeper who wakes up now, with his answer, because somebody else has just got one to the same request."""
@@ -353,6 +384,8 @@ class World:
             return
         self.count("clock forward")
         seconds = self.choice((5, 70, 70, 600, 1_000, 1_000, 2_000, 4_000, 15_000, 90_000))
+        if self._busy and self.random.random() < 0.7:
+            seconds = self.choice((1, 5, 20))  # else nearly every claim would run out before its call is made
         self.pass_time(timedelta(seconds=self.between(0.5, 1) * seconds))
 
     def _struck(self, actor: Actor) -> bool:
@@ -363,10 +396,11 @@ class World:
         # Around a call nothing is decided and everything is at stake, and few of an actor's boundaries lie there.
         # Most is at stake with an answer that somebody else, who asks again meanwhile, may not get.
         fleeting = actor.at == "called" and isinstance(actor.answer, Declined | Pending | RetryLater)
-        more = 12 if fleeting else 4 if actor.at in ("call", "called") else 1
+        more = 4 if actor.at in ("call", "called") else 1
         if self.happens(boundary, self.faults.crash * more):
             self.kill(actor)
             return True
+        more = 12 if fleeting else 2 if actor.at in ("call", "called") else 1
         if self.happens("pause", self.faults.pause * more):
             span = timedelta(seconds=self.choice((2, 20, 80, 80, 400, 1_500, 2_000, 8_000)))
             if span > LEASE and actor.at in ("call", "called"):
@@ -379,7 +413,7 @@ class World:
 
     def kill(self, actor: Actor) -> None:
         """The actor's process dies where it stands.  What it held open is undone."""
-        doing, actor.doing, actor.at, actor.wakes = actor.doing, None, "", None
+        doing, actor.doing, actor.at, actor.wakes, actor.gone = actor.doing, None, "", None, 0
         if doing is not None:
             try:
                 doing.throw(Crashed())
@@ -390,10 +424,13 @@ class World:
     def go_on(self, actor: Actor) -> None:
         """The actor goes on to the next boundary."""
         assert actor.doing is not None
+        actor.gone += 1
+        if actor.gone > BOUNDARIES_MAX:
+            self.breach("E10", f"{actor.name}, who {actor.what or 'does due work'}, comes to no end")
         try:
             actor.at = actor.doing.send(None)
         except StopIteration:
-            actor.doing, actor.at = None, ""
+            actor.doing, actor.at, actor.gone = None, "", 0
         except SimulationFailed:
             raise
         except Exception as problem:  # whatever escapes an actor is a bug of ours
@@ -433,6 +470,9 @@ class World:
             if intent.status == "parked":
                 self.finish(self.god, self._unpark(intent))
         self._until_quiet()
+        for provider in self.providers:
+            self.finish(self.god, reconcile(self.god, provider, BEGINNING))
+        self._until_quiet()
         for intent in self._open():
             self.breach("E10", f"{intent.effect_id} is still {intent.status}: {intent.reason}")
         self._check_everything()
@@ -469,10 +509,11 @@ class World:
         waiting = [f"{one.effect_id} is {one.status}: {one.reason}" for one in self._open()]
         self.breach("E10", f"after {ROUNDS_MAX} rounds in a calm world there is still work: {waiting[:5]}")
 
-    def _next_due(self) -> DateTime | None:
+    def _next_due(self, without: str = "") -> DateTime | None:
         """When something is due that will ever be done: what stands behind a parked effect in its lane is not."""
-        blocked = {one.lane for one in self._open() if one.status == "parked"}
-        dues = [one.due for one in self._open() if one.lane not in blocked]
+        waiting = self._open()
+        blocked = {one.lane for one in waiting if one.status == "parked"}
+        dues = [one.due for one in waiting if one.lane not in blocked and one.status != without]
         dues += [one.due for one in self.watch.states("later") if one.status == "waiting"]
         dues += [one.due for one in self.watch.states("inbox") if one.status == "received"]
         return min(dues) if dues else None

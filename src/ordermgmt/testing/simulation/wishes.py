@@ -1,0 +1,274 @@
+"""What people may want of a simulated shop: an order, something else about it, the next step of its goods.
+
+Whoever adds a command to the library adds a line to `WISHES` or a step to `_next_steps`.  A wish may be refused: it is
+made by what can be seen, and by the time it is decided somebody else may have been faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ...engine.messages import Command
+from ...money import Money, UnitPrice
+from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
+from ...orders.holds import AddNote, HoldOrder, ReleaseHold
+from ...orders.messages import (
+    CancelOrder,
+    CancelUnits,
+    CloseOrder,
+    ConfirmOrder,
+    GrantCredit,
+    Line,
+    Move,
+    MoveUnits,
+    OnAccount,
+    PaidElsewhere,
+    PayNow,
+    PlaceOrder,
+    RejectOrder,
+    Tender,
+)
+from ...orders.model import IN_THE_HOUSE, Address, Order
+from ...refunds.messages import RequestRefund
+from ...shipments.messages import (
+    AskLabel,
+    CancelShipment,
+    HandOverShipment,
+    PackShipment,
+    PickShipment,
+    PlanShipment,
+)
+from ...shipments.model import STAGES, Content, Shipment
+from ...stock.messages import CommitReservation, PutAwayStock, ReceiveStock, stock_id
+from ...stock.model import Claim, Stock
+
+if TYPE_CHECKING:
+    from .world import World
+
+SKUS = ("cup", "hat", "pen")
+
+# An order.
+
+
+def new_order(world: World, order_id: str) -> Command[Any]:
+    """Somebody places an order, or has one drafted."""
+    lines = [
+        Line(
+            sku=world.choice(SKUS),
+            quantity=world.choice((1, 2, 3)),
+            unit_price=UnitPrice(world.choice(("3.333333", "10.00", "0.05", "0")), "EUR"),
+        )
+        for _ in range(world.choice((1, 2, 2)))
+    ]
+    shipping = Money.of_minor(world.choice((0, 490)), "EUR")
+    total = sum(line.unit_price.times(line.quantity).minor for line in lines) + shipping.minor
+    carrier = world.choice(("", "parcel", "parcel", "courier"))
+    if world.random.random() < 0.12:
+        return DraftOrder(
+            order_id=order_id, lines=lines, shipping=shipping, carrier=carrier, channel="web", external=_external(world)
+        )
+    return PlaceOrder(
+        order_id=order_id,
+        lines=lines,
+        shipping=shipping,
+        pay=_pay(world, total),
+        carrier=carrier,
+        channel="web",
+        external=_external(world),
+        confirm=world.choice(("when_authorised",) * 4 + ("at_once", "by_hand")),
+        pay_within=world.choice((None, None, timedelta(hours=3))),
+        ship_to=Address(name="Ann", street="Long Lane 1", city="York", country="GB"),
+    )
+
+
+def _external(world: World) -> str:
+    """A marketplace's id of the order; two orders may bring the same by mistake."""
+    return f"web-{world.random.randrange(60)}" if world.random.random() < 0.3 else ""
+
+
+def _pay(world: World, total: int) -> Any:
+    how = world.random.randrange(20)
+    if how == 0:
+        return OnAccount(days=30)
+    if how == 1 and total:
+        return PaidElsewhere(method="cash", amount=Money.of_minor(total, "EUR"))
+    if how < 7 and total > 1:
+        first = Money.of_minor(world.random.randrange(1, total), "EUR")
+        return PayNow([_tender(world, first), _tender(world, None)])
+    return PayNow([_tender(world, None)])
+
+
+def _tender(world: World, amount: Money | None) -> Tender:
+    token = world.choice(("tok_visa",) * 15 + ("tok_decline",))
+    return Tender(world.choice(world.tills), token=token, amount=amount, sale=world.random.random() < 0.3)
+
+
+def _about_a_draft(world: World, order: Order) -> Command[Any]:
+    """It is placed most often; else edited, quoted, or given up."""
+    chance = world.random.random()
+    id = order.order_id
+    if chance < 0.5:
+        return PlaceDraft(order_id=id, pay=_pay(world, order.total.minor), confirm=world.choice(("by_hand", "at_once")))
+    if chance < 0.65:
+        return QuoteOrder(order_id=id, valid_for=timedelta(hours=world.choice((1, 6))))
+    if chance < 0.75:
+        return WithdrawQuote(order_id=id, reason="wrong price")
+    if chance < 0.95:
+        line = Line(sku=world.choice(SKUS), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
+        return EditDraft(order_id=id, lines=[line], carrier=order.ship_by, channel="web", external=order.external)
+    return CancelOrder(order_id=id, reason="too dear")
+
+
+def _hold(world: World, order: Order) -> Command[Any]:
+    """Somebody has doubts about the order, notes them, or lets it go on: what waits is released most often."""
+    if order.holds and world.random.random() < 0.7:
+        return ReleaseHold(order_id=order.order_id, reason=world.choice(list(order.holds)))
+    if world.random.random() < 0.2:
+        return AddNote(order_id=order.order_id, text="looked at it")
+    return HoldOrder(order_id=order.order_id, reason=world.choice(("address", "credit limit")))
+
+
+# What becomes of it.
+
+
+def wish(world: World, order: Order) -> Command[Any] | None:
+    """What a customer, or somebody in the office, wants of an order; None where that makes no sense."""
+    if order.is_draft and world.random.random() < 0.8:
+        return _about_a_draft(world, order)
+    if order.holds and world.random.random() < 0.3:
+        return _hold(world, order)
+    return world.choice(_DRAWN)(world, order)
+
+
+def _cancel(_world: World, order: Order) -> Command[Any]:
+    return CancelOrder(order_id=order.order_id, reason="changed my mind")
+
+
+def _cancel_units(_world: World, order: Order) -> Command[Any]:
+    units = {line.line_id: 1 for line in order.lines.values() if line.count(*IN_THE_HOUSE)}
+    return CancelUnits(order_id=order.order_id, units=units or {"1": 1})
+
+
+def _credit(world: World, order: Order) -> Command[Any] | None:
+    if order.due.minor <= 0:
+        return None
+    amount = Money.of_minor(world.random.randint(1, order.due.minor), order.currency)
+    return GrantCredit(order_id=order.order_id, amount=amount, reason="sorry")
+
+
+def _release(world: World, order: Order) -> Command[Any] | None:
+    reserved = [line for line in order.lines.values() if line.count("reserved")]
+    if not reserved:
+        return None
+    moves = (Move(world.choice(reserved).line_id, "release", 1),)
+    return MoveUnits(order_id=order.order_id, moves=moves, reason="for another")
+
+
+def _reject(_world: World, order: Order) -> Command[Any]:
+    return RejectOrder(order_id=order.order_id, reason="not to be trusted")
+
+
+def _close(_world: World, order: Order) -> Command[Any]:
+    return CloseOrder(order_id=order.order_id)
+
+
+def _confirm(_world: World, order: Order) -> Command[Any]:
+    return ConfirmOrder(order_id=order.order_id)
+
+
+def _refund(world: World, order: Order) -> Command[Any] | None:
+    if not order.payments:
+        return None
+    payment_id = world.choice(list(order.payments))
+    amounts = order.payments[payment_id].amounts
+    minor = amounts.refund_pending or world.random.randint(1, max(amounts.captured, 1))
+    return RequestRefund(
+        refund_id=f"{order.order_id}:x{world.actions}",
+        order_id=order.order_id,
+        payment_id=payment_id,
+        amount=Money.of_minor(minor, order.currency),
+        reason="by hand",
+    )
+
+
+WISHES: dict[Callable[[World, Order], Command[Any] | None], int] = {
+    _cancel: 22,
+    _cancel_units: 20,
+    _credit: 15,
+    _refund: 10,
+    _confirm: 12,
+    _hold: 6,
+    _close: 5,
+    _release: 4,
+    _reject: 2,
+}
+"""What may be wanted of an order, and how often."""
+_DRAWN = [wanted for wanted, weight in WISHES.items() for _ in range(weight)]
+
+
+# Its goods.
+
+
+def next_step(world: World) -> Command[Any] | None:
+    """What the warehouse does next: something comes in, something goes out, or an order gets on."""
+    if world.random.random() < 0.05:
+        return ReceiveStock(sku=world.choice(SKUS), quantity=world.choice((1, 3, 12)))
+    ready = [one for one in world.watch.states("shipment") if _is_ready(one)]
+    if ready and world.random.random() < 0.5:
+        return HandOverShipment(shipment_id=world.choice(ready).shipment_id)
+    order = world.some_order()
+    steps = list(_next_steps(world, order)) if order is not None else []
+    return world.choice(steps) if steps else None
+
+
+def _next_steps(world: World, order: Order) -> Iterator[Command[Any]]:
+    """The next steps of an order's goods, the forward ones most often."""
+    planned = dict[str, int]()
+    for shipment_id in order.shipments:
+        shipment = world.watch.state("shipment", shipment_id)
+        if not isinstance(shipment, Shipment) or shipment.status not in STAGES:
+            continue
+        for content in shipment.contents:
+            if shipment.status == "planned":
+                planned[content.line_id] = planned.get(content.line_id, 0) + content.quantity
+        for _ in range(5):
+            if _is_ready(shipment):
+                yield HandOverShipment(shipment_id=shipment_id)
+            elif shipment.status != "packed":
+                yield PackShipment(shipment_id=shipment_id)
+        if shipment.status == "planned":
+            yield PickShipment(shipment_id=shipment_id)
+        if shipment.status == "packed" and shipment.carrier and shipment.label is None:
+            yield AskLabel(shipment_id=shipment_id)
+        yield CancelShipment(shipment_id=shipment_id)
+    for line in order.lines.values():
+        stock = world.watch.state("stock", stock_id(line.sku, line.location))
+        if isinstance(stock, Stock) and stock.held:
+            yield PutAwayStock(sku=line.sku, location=line.location, quantity=stock.held)
+        if order.status == "confirmed":
+            yield from _once_more(order, line.line_id, planned.get(line.line_id, 0))
+
+
+def _is_ready(shipment: Shipment) -> bool:
+    return shipment.status == "packed" and (shipment.label is not None or not shipment.carrier)
+
+
+def _once_more(order: Order, line_id: str, planned: int) -> Iterator[Command[Any]]:
+    """Units without a parcel get one; lost ones are sent again or given up."""
+    line = order.lines[line_id]
+    if line.count("undeliverable"):
+        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "reship", 1),))
+        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "give_up", 1),))
+    if line.kind == "stocked" and line.count("open"):
+        claim = Claim(line_id, line.sku, line.location, line.count("open"))
+        yield CommitReservation(order_id=order.order_id, claims=(claim,))
+        yield MoveUnits(order_id=order.order_id, moves=(Move(line_id, "reserve", 1),))  # no claim: refused
+    left = line.count("reserved") - planned
+    for quantity in {1, left} if left > 0 else ():
+        yield PlanShipment(
+            shipment_id=f"{order.order_id}:s{len(order.shipments) + 1}",
+            contents=(Content(order.order_id, line_id, quantity),),
+            carrier=order.ship_by,
+        )
