@@ -36,7 +36,7 @@ from .engine.operating import Operator
 from .engine.policies import NamedPolicy, Policies
 from .engine.ports import Clock, Ids, SystemClock, SystemIds
 from .engine.requests import Job, Result
-from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage, joins
+from .engine.transaction import UNFINISHED, AsyncStorage, Entry, Found, Key, Query, Row, Storage, joins
 from .engine.working import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, Worker, WorkRequest
 from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import AsyncEffects, Effects
@@ -332,6 +332,14 @@ def _alone(storage: Storage | AsyncStorage) -> None:
         )
 
 
+def _whole(unfinished: Mapping[Key, Row]) -> None:
+    if unfinished:
+        raise Misconfigured(
+            "the store is being filled from an export and does not hold all of it yet; end that with the same file: "
+            "`python -m ordermgmt import-store`"
+        )
+
+
 def _joined(storage: Any, connection: object) -> Any:
     join = getattr(storage, "joined", None)
     if join is None:
@@ -487,6 +495,7 @@ class OrderManagement:
             raise Misconfigured(f"{type(storage).__name__} is awaited; use it with AsyncOrderManagement")
         self._storage = storage
         self._operator = self._settings.operator
+        _whole(storage.read([UNFINISHED]))
         for capability in self._settings.assembly.capabilities:
             self._settings.check_statuses(capability, storage.statuses(capability.kind))
 
@@ -802,6 +811,7 @@ class AsyncOrderManagement:
 
     async def _open(self) -> None:
         if not self._checked:
+            _whole(await self._store("read", [UNFINISHED]))
             for capability in self._settings.assembly.capabilities:
                 self._settings.check_statuses(capability, await self._store("statuses", capability.kind))
             self._checked = True

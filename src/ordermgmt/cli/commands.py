@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OrderManagementError
+from . import operate
 from .demo import demo
 from .diagram import DRAWABLE, FORMATS, diagram
 from .northwind_replay import replay_northwind
 from .replay import replay
 from .terminal import Paper
 from .track import track
-from .verify import verify
-
 
 REPLAYS = {"online-retail": replay, "northwind": replay_northwind}
 
@@ -55,10 +54,8 @@ def _run(asked: argparse.Namespace) -> int:
             diagram(paper, asked.capability, asked.format)
         case "replay":
             REPLAYS[asked.source](paper, _existing(asked.file), asked.db, asked.limit)
-        case "verify":
-            report = verify(_existing(asked.db, "database file"))
-            paper.line(str(report))
-            return 0 if report.ok else 1
+        case what if what in operate.COMMANDS:
+            return operate.run(asked, paper)
         case _:
             raise AssertionError(asked.what)
     return 0
@@ -94,11 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the SQLite file to replay into")
     one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices, or orders")
 
-    one = commands.add_parser(
-        "verify", help="check a shop's file against the laws; exit code 1 where one does not hold"
-    )
-    one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the shop's SQLite file")
-
+    operate.add(commands)
     return parser
 
 

@@ -19,6 +19,9 @@ from attrs import field, frozen
 Key = tuple[str, str]
 """Kind and id of an entity: ``("order", "A-1")``."""
 
+UNFINISHED: Key = ("import", "unfinished")
+"""A row that is there while a store is being filled from an export; no shop opens on it."""
+
 
 class Row(NamedTuple):
     """The latest state of one entity, as stored."""

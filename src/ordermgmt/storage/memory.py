@@ -12,6 +12,7 @@ from itertools import chain, islice
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, StorageBusy, StorageFailed
 from ordermgmt.storage.checks import check_query, check_texts, check_writes
+from ordermgmt.storage.moving import Batch, IndexValue
 
 __all__ = ["MemoryStorage"]
 
@@ -81,7 +82,7 @@ class MemoryStorage:
 
     def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         with self._looking():
-            first = max(after, 0)  # position n stands at n - 1
+            first = bisect_right(self._feed, after, key=lambda entry: entry.position)
             return self._feed[first : first + max(limit, 0)]
 
     def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
@@ -102,6 +103,47 @@ class MemoryStorage:
         with self._looking():
             values = self._values.get((kind, "status"), [])
             return {value: len(self._indexed[kind, "status", value]) for value in values}
+
+    # To be moved as a whole; see `moving.Movable`.
+
+    def kinds(self) -> Sequence[str]:
+        with self._looking():
+            return sorted(kind for kind, ids in self._ids.items() if ids)
+
+    def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
+        with self._looking():
+            names = sorted(self._values)
+            first = 0 if after is None else bisect_left(names, after[:2])
+            page = (
+                (kind, name, value, ident)
+                for kind, name in names[first:]
+                for value in self._values[kind, name]
+                if after is None or (kind, name, value) >= after[:3]
+                for ident in self._indexed[kind, name, value]
+                if after is None or (kind, name, value, ident) > after
+            )
+            return list(islice(page, max(limit, 0)))
+
+    def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
+        with self._looking():
+            refs = sorted(ref for ref in self._personal if ref > after)
+            return [self._personal[ref] for ref in refs[: max(limit, 0)]]
+
+    def absorb(self, batch: Batch) -> None:
+        with self._looking():
+            for entry in batch.entries:
+                self._history.setdefault(entry.key, []).append(entry)
+                self._feed.append(entry)
+            for row in batch.rows:
+                self._put(Write(row, 0, (), {}, {}))
+            for kind, name, value, ident in batch.index:
+                self._index(kind, name, value, ident)
+            self._personal.update((value.ref, value) for value in batch.personal)
+
+    def dismiss(self, key: Key) -> None:
+        with self._looking():
+            if self._rows.pop(key, None) is not None:
+                self._ids[key[0]].remove(key[1])
 
     def close(self) -> None:
         self._closed = True
@@ -124,7 +166,7 @@ class MemoryStorage:
             insort(self._ids.setdefault(kind, []), key[1])
         self._rows[key] = write.row
         for entry in write.entries:
-            placed = entry._replace(position=len(self._feed) + 1)
+            placed = entry._replace(position=self._feed[-1].position + 1 if self._feed else 1)
             self._history.setdefault(key, []).append(placed)
             self._feed.append(placed)
         for name, value in write.unindex.items():

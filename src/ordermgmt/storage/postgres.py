@@ -9,7 +9,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
-from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
+from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, MissingExtra, OutcomeUnknown, StorageFailed
 from ordermgmt.storage.checks import check_query, check_texts, check_writes, clamped
 
@@ -21,7 +21,9 @@ except ImportError as problem:
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from ordermgmt.storage import postgres_moving as moving
 from ordermgmt.storage import postgres_texts as texts
+from ordermgmt.storage.moving import Batch, IndexValue
 from ordermgmt.storage.postgres_connections import Connection, Hosts, Lender, Own, Pool, failure
 from ordermgmt.storage.postgres_joined import JoinedPostgresStorage
 from ordermgmt.storage.postgres_schema import NewerSchema, checked_name, migrate
@@ -163,6 +165,31 @@ class PostgresStorage:
     def statuses(self, kind: str) -> Mapping[str, int]:
         check_texts((kind,))
         return dict(self._ask(self._texts.statuses, [kind]))
+
+    # To be moved as a whole; see `moving.Movable`.
+
+    def kinds(self) -> Sequence[str]:
+        return moving.kinds(self._ask, self._texts)
+
+    def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
+        return moving.indexed(self._ask, self._texts, after, limit)
+
+    def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
+        return moving.persons(self._ask, self._texts, after, limit)
+
+    def absorb(self, batch: Batch) -> None:
+        try:
+            with _Borrowed(self._connections) as connection:
+                moving.absorb(connection, self._texts, batch)
+        except psycopg.Error as error:
+            raise failure(error) from error
+
+    def dismiss(self, key: Key) -> None:
+        try:
+            with _Borrowed(self._connections) as connection:
+                moving.dismiss(connection, self._texts, key)
+        except psycopg.Error as error:
+            raise failure(error) from error
 
     def joined(self, connection: object) -> JoinedPostgresStorage:
         """The same store on a connection of the host's, within the transaction that is open there."""

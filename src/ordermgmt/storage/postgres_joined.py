@@ -12,11 +12,13 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
+from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, OrderManagementError, StorageFailed
+from ordermgmt.storage import postgres_moving as moving
 from ordermgmt.storage import postgres_texts as texts
 from ordermgmt.storage.checks import check_query, check_texts, check_writes, clamped
 from ordermgmt.storage.hosts import NO_TRANSACTION, driver_connection
+from ordermgmt.storage.moving import Batch, IndexValue
 from ordermgmt.storage.postgres_connections import Connection, failure, judge
 from ordermgmt.storage.postgres_schema import MIGRATIONS, NewerSchema, checked_name, schema_version
 from ordermgmt.storage.postgres_texts import Statements, Texts, Values, adapt
@@ -87,6 +89,27 @@ class JoinedPostgresStorage:
     def statuses(self, kind: str) -> Mapping[str, int]:
         check_texts((kind,))
         return dict(self._ask(self._texts.statuses, [kind]))
+
+    # To be exported in one snapshot; see `moving.Movable`.
+
+    def kinds(self) -> Sequence[str]:
+        return moving.kinds(self._ask, self._texts)
+
+    def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
+        return moving.indexed(self._ask, self._texts, after, limit)
+
+    def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
+        return moving.persons(self._ask, self._texts, after, limit)
+
+    def absorb(self, batch: Batch) -> None:
+        connection = self._connection()
+        with _Told():
+            moving.absorb(connection, self._texts, batch)
+
+    def dismiss(self, key: Key) -> None:
+        connection = self._connection()
+        with _Told():
+            moving.dismiss(connection, self._texts, key)
 
     def close(self) -> None:
         """Nothing: the connection is the host's."""

@@ -123,6 +123,28 @@ class Statements:
         everything = "SELECT '', id, version, doc, head, at FROM {s}.entity WHERE kind = %s"
         self._all = of(everything + " ORDER BY id LIMIT %s")
         self._all_further = of(everything + " AND id > %s ORDER BY id LIMIT %s")
+        self.kinds = of("SELECT DISTINCT kind FROM {s}.entity ORDER BY kind")
+        self.indexed = of("SELECT kind, name, value, id FROM {s}.idx ORDER BY kind, name, value, id LIMIT %s")
+        self.indexed_after = of(
+            "SELECT kind, name, value, id FROM {s}.idx WHERE (kind, name, value, id) > (%s, %s, %s, %s)"
+            " ORDER BY kind, name, value, id LIMIT %s"
+        )
+        self.persons = of("SELECT ref, subject, doc FROM {s}.personal WHERE ref > %s ORDER BY ref LIMIT %s")
+        self.absorb = [
+            of(
+                "INSERT INTO {s}.history (kind, id, version, doc, hash, at, actor, cause, command_id, position)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            ),
+            of(
+                "INSERT INTO {s}.entity (kind, id, version, doc, head, at) VALUES (%s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, doc = excluded.doc,"
+                " head = excluded.head, at = excluded.at"
+            ),
+            of("INSERT INTO {s}.idx (kind, name, value, id) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"),
+            of("INSERT INTO {s}.personal (ref, subject, doc) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"),
+        ]
+        self.go_on = of("SELECT setval('{s}.position', max(position)) FROM {s}.history HAVING max(position) > 0")
+        self.dismiss = of("DELETE FROM {s}.entity WHERE kind = %s AND id = %s AND head = ''")
         self.evidence = of("SELECT hash FROM {s}.history WHERE kind = %s AND id = %s AND version = %s")
 
     def find(self, query: Query) -> tuple[bytes, Values]:

@@ -6,23 +6,27 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
+from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, StorageBusy, StorageFailed
 from ordermgmt.storage import sqlite_rows as rows
 from ordermgmt.storage import sqlite_texts as texts
 from ordermgmt.storage.checks import check_texts, check_writes
+from ordermgmt.storage.moving import Batch, IndexValue
+from ordermgmt.storage.sqlite_backup import copy_in_pieces
 from ordermgmt.storage.sqlite_connections import Connections, failure, patiently
 from ordermgmt.storage.sqlite_joined import JoinedSqliteStorage
 from ordermgmt.storage.sqlite_rows import Values
 from ordermgmt.storage.sqlite_schema import NewerSchema, migrate
 
 __all__ = ["NewerSchema", "SqliteStorage"]
+
+T = TypeVar("T")
 
 
 class SqliteStorage:
@@ -99,6 +103,28 @@ class SqliteStorage:
         with _Reading(self._connections) as reading:
             return rows.statuses(reading.select, kind)
 
+    # To be moved as a whole; see `moving.Movable`.
+
+    def kinds(self) -> Sequence[str]:
+        with _Reading(self._connections) as reading:
+            return [kind for (kind,) in reading.select(texts.KINDS, ())]
+
+    def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
+        with _Reading(self._connections) as reading:
+            return rows.indexed(reading.select, after, limit)
+
+    def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
+        with _Reading(self._connections) as reading:
+            return rows.persons(reading.select, after, limit)
+
+    def absorb(self, batch: Batch) -> None:
+        with SqliteTransaction(self._connections) as transaction:
+            transaction.do(lambda connection: rows.absorb(connection.executemany, batch))
+
+    def dismiss(self, key: Key) -> None:
+        with SqliteTransaction(self._connections) as transaction:
+            transaction.do(lambda connection: connection.execute(texts.DISMISS, key))
+
     def joined(self, connection: object) -> JoinedSqliteStorage:
         """The same store on a connection of the host's, within the transaction that is open there."""
         return JoinedSqliteStorage(connection)
@@ -117,12 +143,24 @@ class SqliteStorage:
                 return [str(error.__cause__)]
             return [problem for (problem,) in found if problem != "ok"]
 
-    def backup(self, path: str | os.PathLike[str]) -> None:
-        """Copy all of it, as it is now, into a new file.  Commits wait meanwhile."""
-        if Path(path).exists():
-            raise StorageFailed(f"{os.fspath(path)} exists already; back up into a new file")
-        with _Reading(self._connections) as reading:
-            reading.copy_to(path)
+    def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None) -> None:
+        """Copy all of it into a new file, as it is at the end of the copying, while others go on working.
+
+        A few pages at a time, so that a commit waits for a moment only.  `progress` is told how many pages are copied.
+        An interrupted copy is not left behind.
+        """
+        to = Path(path)
+        if to.exists():
+            raise StorageFailed(f"{to} exists already; back up into a new file")
+        part = to.with_name(to.name + ".part")
+        part.unlink(missing_ok=True)
+        # This process's own commits are copied along where they go through the connection that copies; those of other
+        # processes make SQLite begin again.  So it is the writing one, and between two pieces everybody has a turn.
+        try:
+            copy_in_pieces(self._connections, part, progress)
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the connections; whoever is in a transaction may still end it."""
@@ -220,14 +258,18 @@ class SqliteTransaction:
 
     def erase(self, subject: str) -> int:
         """Forget a person's values, and commit that."""
+        return self.do(lambda connection: connection.execute(texts.ERASE, (subject,)).rowcount)
+
+    def do(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Change something, and commit that."""
         self._check_open()
         self._over = True
         try:
-            gone = self._connection.execute(texts.ERASE, (subject,)).rowcount
+            answer = change(self._connection)
             self._finish()
         except sqlite3.Error as error:
             raise failure(error) from error
-        return gone
+        return answer
 
     def prepare(self) -> str:
         """Bring the tables up to date; answers the file's installation id."""
@@ -285,15 +327,5 @@ class _Reading:
     def select(self, text: str, values: Values) -> list[Any]:
         try:
             return patiently(lambda: self._connection.execute(text, values).fetchall(), self._deadline)
-        except sqlite3.Error as error:
-            raise failure(error) from error
-
-    def copy_to(self, path: str | os.PathLike[str]) -> None:
-        try:
-            target = sqlite3.connect(path)
-            try:
-                self._connection.backup(target)
-            finally:
-                target.close()
         except sqlite3.Error as error:
             raise failure(error) from error

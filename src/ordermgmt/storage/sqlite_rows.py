@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
+from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import StorageFailed
 from ordermgmt.storage import sqlite_texts as texts
 from ordermgmt.storage.checks import check_query, check_texts, clamped
+from ordermgmt.storage.moving import Batch, IndexValue
 
 T = TypeVar("T")
 Values = Sequence[str | int | bytes]
@@ -104,6 +105,26 @@ def save(put: Put, writes: Sequence[Write]) -> None:
         put(texts.INSERT_INDEX, indexed)
     if personal:
         put(texts.PUT_PERSONAL, personal)
+
+
+def indexed(select: Select, after: IndexValue | None, limit: int) -> list[IndexValue]:
+    """A page of all index values."""
+    if after is None:
+        return select(texts.INDEXED, (clamped(limit),))
+    return select(texts.INDEXED_AFTER, (*after, clamped(limit)))
+
+
+def persons(select: Select, after: str, limit: int) -> list[PersonalValue]:
+    """A page of all personal values."""
+    return [PersonalValue(*value) for value in select(texts.PERSONS, (after, clamped(limit)))]
+
+
+def absorb(put: Put, batch: Batch) -> None:
+    """Write a piece of another store."""
+    put(texts.ABSORB_HISTORY, [(*e.key, *e[1:]) for e in batch.entries])
+    put(texts.ABSORB_ENTITY, [(*row.key, *row[1:]) for row in batch.rows])
+    put(texts.INSERT_INDEX, batch.index)
+    put(texts.PUT_PERSONAL, batch.personal)
 
 
 def _entries(found: list[Any]) -> list[Entry]:

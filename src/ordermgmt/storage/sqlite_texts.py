@@ -26,6 +26,20 @@ FEED = """
     WHERE position > ? ORDER BY position LIMIT ?"""
 ERASE = "DELETE FROM personal WHERE subject = ?"
 STATUSES = "SELECT value, count(*) FROM idx WHERE kind = ? AND name = 'status' GROUP BY value"
+KINDS = "SELECT DISTINCT kind FROM entity ORDER BY kind"
+INDEXED = "SELECT kind, name, value, id FROM idx ORDER BY kind, name, value, id LIMIT ?"
+INDEXED_AFTER = """
+    SELECT kind, name, value, id FROM idx WHERE (kind, name, value, id) > (?, ?, ?, ?)
+    ORDER BY kind, name, value, id LIMIT ?"""
+PERSONS = "SELECT ref, subject, doc FROM personal WHERE ref > ? ORDER BY ref LIMIT ?"
+ABSORB_HISTORY = """
+    INSERT INTO history (kind, id, version, doc, hash, at, actor, cause, command_id, position)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+ABSORB_ENTITY = """
+    INSERT INTO entity (kind, id, version, doc, head, at) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, doc = excluded.doc, head = excluded.head,
+        at = excluded.at"""
+DISMISS = "DELETE FROM entity WHERE kind = ? AND id = ? AND head = ''"
 ALL_OF_KIND = "SELECT '', id, version, doc, head, at FROM entity WHERE kind = ? ORDER BY id LIMIT ?"
 ALL_OF_KIND_AFTER = "SELECT '', id, version, doc, head, at FROM entity WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"
 

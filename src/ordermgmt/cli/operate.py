@@ -1,0 +1,270 @@
+"""Operating a shop from the command line: migrate, verify, effects, backup, export and import, for both databases."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..engine.assembly import Assembly
+from ..engine.effects import Declined, Intent, Succeeded
+from ..engine.instants import to_text
+from ..errors import InvalidInput, Misconfigured
+from ..management import DEFAULT_CAPABILITIES, OrderManagement
+from ..payments.model import Fact
+from ..shipments.model import Label
+from ..storage.moving import Moved, export_store, import_store
+from ..verify import Books, Report, check_all
+from . import stores
+from .terminal import Paper, table
+
+COMMANDS = ("migrate", "verify", "effects", "backup", "restore", "export", "import-store")
+LISTED = ("parked", "unknown", "pending", "sending", "ready")
+
+
+class Adding(Protocol):
+    """What argparse's sub-parsers are."""
+
+    def add_parser(self, name: str, **more: Any) -> argparse.ArgumentParser: ...
+
+
+def add(commands: Adding) -> None:
+    """What can be asked."""
+    one = _with_db(commands.add_parser("migrate", help="make the tables, or bring them up to date"))
+
+    one = _with_db(
+        commands.add_parser("verify", help="check a shop against the laws; exit code 1 where one does not hold")
+    )
+    one.add_argument("--app", metavar="MODULE:FACTORY", help="for a shop with capabilities of its own")
+
+    one = commands.add_parser("effects", help="effects: list, run, retry, resolve")
+    asked = one.add_subparsers(dest="effect", required=True, metavar="WHAT")
+    for name, told in (
+        ("list", "what is stuck, and what is due"),
+        ("run", "do what is due: ask providers, settle what they answer"),
+        ("retry", "try a parked effect again, with the same key"),
+        ("resolve", "say what became of a stuck effect, as you found it at the provider"),
+    ):
+        of = asked.add_parser(name, help=told)
+        of.add_argument("--app", metavar="MODULE:FACTORY", required=True, help="answers your OrderManagement")
+        if name in ("retry", "resolve"):
+            of.add_argument("id", metavar="EFFECT")
+            of.add_argument("--by", metavar="WHO", help="who decides this")
+        if name == "retry":
+            of.add_argument("--note", default="", metavar="TEXT")
+        if name == "resolve":
+            of.add_argument("--evidence", required=True, metavar="TEXT", help="where you found that out")
+            became = of.add_mutually_exclusive_group(required=True)
+            became.add_argument("--declined", metavar="CODE", help="nothing was executed, and nothing will be")
+            became.add_argument(
+                "--fact", action="append", metavar="KIND:TRANSACTION:MINOR:CURRENCY", help="what the provider did"
+            )
+            became.add_argument("--label", metavar="TRACKING[:REFERENCE]", help="the label that was bought")
+            became.add_argument("--done", action="store_true", help="it is done, and there is nothing to tell of it")
+
+    one = _with_db(commands.add_parser("backup", help="copy a shop in use into a new SQLite file"))
+    one.add_argument("to", type=Path, metavar="NEW.db")
+    one = commands.add_parser("restore", help="put a backup, or an export, in the place of a new shop")
+    one.add_argument("file", type=Path, metavar="FILE")
+    _with_db(one)
+
+    one = _with_db(commands.add_parser("export", help="everything in a shop, as lines of JSON"))
+    one.add_argument("to", type=Path, metavar="NEW.jsonl")
+    one = commands.add_parser(
+        "import-store", help="fill an empty shop from an export; goes on where it was interrupted"
+    )
+    one.add_argument("file", type=Path, metavar="FILE.jsonl")
+    _with_db(one)
+
+
+def _with_db(one: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    one.add_argument(
+        "--db", metavar="FILE|URL", required=True, help="the shop's SQLite file, or postgresql://user@host/database"
+    )
+    one.add_argument("--schema", default="ordermgmt", metavar="NAME", help="the schema of a PostgreSQL store")
+    return one
+
+
+def run(asked: argparse.Namespace, paper: Paper) -> int:
+    """Do it; answers the exit code."""
+    doing: dict[str, Callable[[argparse.Namespace, Paper], int]] = {
+        "migrate": _migrate,
+        "verify": _verify,
+        "effects": _effects,
+        "backup": _backup,
+        "restore": _restore,
+        "export": _export,
+        "import-store": _import,
+    }
+    return doing[asked.what](asked, paper)
+
+
+def _migrate(asked: argparse.Namespace, paper: Paper) -> int:
+    before = stores.version_of(asked.db, asked.schema)
+    with stores.opened(asked.db, asked.schema, make=True):
+        after = stores.version_of(asked.db, asked.schema)
+    told = "is up to date" if before == after else f"was {before or 'empty'}, and is up to date now"
+    paper.line(f"{stores.shown(asked.db)} {told}: schema version {after}")
+    return 0
+
+
+def _verify(asked: argparse.Namespace, paper: Paper) -> int:
+    with stores.Progress("verifying") as progress, stores.opened(asked.db, asked.schema) as store:
+        capabilities = DEFAULT_CAPABILITIES
+        if asked.app:
+            with _shop(asked.app) as shop:
+                capabilities = tuple(shop.assembly.capabilities)
+        report: Report = check_all(Books(Assembly(capabilities), store), progress)
+    paper.line(str(report))
+    return 0 if report.ok else 1
+
+
+# Effects.
+
+
+def _effects(asked: argparse.Namespace, paper: Paper) -> int:
+    with _shop(asked.app) as shop:
+        match asked.effect:
+            case "list":
+                _list(shop, paper)
+            case "run":
+                paper.line(str(shop.run_due()))
+            case "retry":
+                _told(shop.effects.retry(asked.id, note=asked.note), paper)
+            case _:
+                _told(shop.effects.resolve(asked.id, _outcome(asked), evidence=asked.evidence), paper)
+    return 0
+
+
+def _list(shop: OrderManagement, paper: Paper) -> None:
+    rows: list[tuple[str, ...]] = []
+    for status in LISTED:
+        place: tuple[str, str] | None = None
+        while True:
+            page = shop.find(Intent, status=status, limit=500, after=place)
+            rows += [
+                (status, one.effect_id, one.kind, "/".join(one.port), to_text(one.due), one.reason) for one in page
+            ]
+            place = page.next
+            if place is None:
+                break
+    for line in table([("status", "effect", "asks", "of", "due", "why"), *rows]) if rows else ["nothing is open"]:
+        paper.line(line)
+
+
+def _told(intent: Intent, paper: Paper) -> None:
+    paper.line(f"{intent.effect_id} is {intent.status}")
+
+
+def _outcome(asked: argparse.Namespace) -> Succeeded | Declined:
+    if asked.declined:
+        return Declined(asked.declined)
+    if asked.label:
+        tracking, _, reference = asked.label.partition(":")
+        return Succeeded(Label(tracking_number=tracking, reference=reference), reference)
+    facts = tuple(_fact(text) for text in asked.fact or ())
+    return Succeeded(facts, facts[0].transaction_id if facts else "")
+
+
+def _fact(text: str) -> Fact:
+    kind, _, rest = text.partition(":")
+    transaction, _, rest = rest.partition(":")
+    minor, _, currency = rest.partition(":")
+    if not (transaction and minor.isdecimal() and currency):
+        raise InvalidInput(f"{text!r} is no fact; write it as captured:TX-1:1900:EUR (the amount in minor units)")
+    return Fact(kind=kind, transaction_id=transaction, minor=int(minor), currency=currency)
+
+
+@contextmanager
+def _shop(app: str) -> Generator[OrderManagement]:
+    """The host's own shop, with its adapters: ``module:factory``, a function without arguments."""
+    module, _, name = app.partition(":")
+    try:
+        factory = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Misconfigured(
+            f"there is no {app} ({error}); name a function that answers your OrderManagement as module:function, in a "
+            "module that Python finds from here"
+        ) from error
+    shop = factory() if callable(factory) else factory
+    if not isinstance(shop, OrderManagement):
+        raise Misconfigured(f"{app} answers {type(shop).__name__}, and should answer an OrderManagement")
+    with shop:
+        yield shop
+
+
+# Copies.
+
+
+def _backup(asked: argparse.Namespace, paper: Paper) -> int:
+    if stores.is_url(asked.db):
+        raise Misconfigured(
+            "a server is backed up with its own tools (pg_dump, pg_basebackup), which know all that is in it; "
+            "`export` writes what this shop has there"
+        )
+    with stores.Progress("copying") as progress, stores.opened(asked.db, asked.schema) as store:
+        store.backup(asked.to, progress=partial(progress, "pages"))
+    paper.line(f"{asked.to} is a copy of {asked.db}; before a shop works on it: shop.effects.recover(since=…)")
+    return 0
+
+
+def _restore(asked: argparse.Namespace, paper: Paper) -> int:
+    with asked.file.open("rb") as file:
+        is_database = file.read(16) == b"SQLite format 3\0"
+    if not is_database:
+        return _import(asked, paper)
+    with stores.at_rest(str(asked.file), asked.schema) as source:
+        if stores.is_url(asked.db):
+            _through_lines(source, asked, paper)
+        elif Path(asked.db).exists():
+            raise Misconfigured(f"{asked.db} exists already; move it away first, so that nothing is lost by mistake")
+        else:
+            source.backup(Path(asked.db))
+    paper.line(f"{stores.shown(asked.db)} is restored; before a shop works on it: shop.effects.recover(since=…)")
+    return 0
+
+
+def _through_lines(source: Any, asked: argparse.Namespace, paper: Paper) -> None:
+    lines = asked.file.with_name(asked.file.name + ".jsonl.part")
+    try:
+        _write(source, lines)
+        asked.file = lines
+        _import(asked, paper)
+    finally:
+        lines.unlink(missing_ok=True)
+
+
+def _export(asked: argparse.Namespace, paper: Paper) -> int:
+    if asked.to.exists():
+        raise Misconfigured(f"{asked.to} exists already; export into a new file")
+    # Under another name until it is whole, so that nobody takes half of it for all.
+    part = asked.to.with_name(asked.to.name + ".part")
+    with stores.at_rest(asked.db, asked.schema) as store:
+        moved = _write(store, part)
+    part.replace(asked.to)
+    paper.line(f"exported {moved}")
+    return 0
+
+
+def _write(store: Any, to: Path) -> Moved:
+    with stores.Progress("exporting") as progress, to.open("w", encoding="utf-8", newline="\n") as out:
+        moved = export_store(store, out, progress)
+        out.flush()
+        os.fsync(out.fileno())
+        return moved
+
+
+def _import(asked: argparse.Namespace, paper: Paper) -> int:
+    with (
+        stores.Progress("importing") as progress,
+        stores.opened(asked.db, asked.schema, make=True) as store,
+        asked.file.open(encoding="utf-8") as lines,
+    ):
+        moved = import_store(store, lines, progress)
+    paper.line(f"imported {moved}")
+    return 0

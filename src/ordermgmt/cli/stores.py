@@ -1,0 +1,143 @@
+"""Where a shop's data is, as the command line is told: a SQLite file, or the address of a PostgreSQL database."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+from ..errors import Misconfigured, MissingExtra
+from ..storage import SqliteStorage
+from ..storage.sqlite_schema import schema_version
+from .track import refuse_others
+
+if TYPE_CHECKING:
+    from ..storage import PostgresStorage
+
+Store = Any
+"""A `SqliteStorage` or a `PostgresStorage`."""
+
+
+def is_url(where: str) -> bool:
+    """Whether it is an address and no file."""
+    return where.startswith(("postgresql://", "postgres://"))
+
+
+def shown(where: str) -> str:
+    """An address without its password."""
+    if not is_url(where):
+        return where
+    scheme, _, rest = where.partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{place}"
+
+
+@contextmanager
+def opened(where: str, schema: str, *, make: bool = False) -> Generator[Store]:
+    """The store, for the time of a block.  Looking makes nothing: without `make` there must be a shop already."""
+    store = _postgres(where, schema, make=make) if is_url(where) else _sqlite(Path(where), make=make)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _sqlite(path: Path, *, make: bool) -> SqliteStorage:
+    if not make and not path.is_file():
+        raise Misconfigured(f"there is no database file {path}")
+    if not make:
+        refuse_others(path)
+    return SqliteStorage(path)
+
+
+def _postgres(where: str, schema: str, *, make: bool) -> PostgresStorage:
+    from ..storage import PostgresStorage  # noqa: PLC0415 - its driver is an extra
+
+    if not make and version_of(where, schema) == 0:
+        raise Misconfigured(f"{shown(where)} has no shop in its schema {schema}; name the one that the shop uses")
+    return PostgresStorage(where, schema=schema)
+
+
+def version_of(where: str, schema: str) -> int:
+    """The version of the tables there; 0 where there are none."""
+    if is_url(where):
+        return _server_version(where, schema)
+    if not Path(where).is_file():
+        return 0
+    with closing(sqlite3.connect(f"{Path(where).absolute().as_uri()}?mode=ro", uri=True)) as file:
+        return schema_version(file)
+
+
+def _server_version(where: str, schema: str) -> int:
+    try:
+        import psycopg  # noqa: PLC0415 - an extra
+    except ImportError as problem:
+        raise MissingExtra("PostgreSQL needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
+
+    from ..storage import postgres_schema  # noqa: PLC0415 - as above
+
+    name = postgres_schema.checked_name(schema)
+    try:
+        with psycopg.connect(where, autocommit=True) as server:
+            return postgres_schema.schema_version(
+                lambda text, values: server.execute(text.encode(), list(values) or None).fetchall(), name
+            )
+    except psycopg.Error as error:
+        raise Misconfigured(f"{shown(where)} cannot be asked ({str(error).strip().partition(chr(10))[0]})") from error
+
+
+@contextmanager
+def at_rest(where: str, schema: str) -> Generator[Store]:
+    """The store as it is at this moment, whoever writes meanwhile: a snapshot on a server, a copy of a file."""
+    if is_url(where):
+        with opened(where, schema):
+            pass
+        import psycopg  # noqa: PLC0415 - an extra
+
+        from ..storage.postgres_joined import JoinedPostgresStorage  # noqa: PLC0415 - as above
+
+        with psycopg.connect(where) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            yield JoinedPostgresStorage(connection, schema=schema)
+        return
+    with (
+        opened(where, schema) as store,
+        TemporaryDirectory(prefix="ordermgmt-", dir=Path(where).absolute().parent) as at,
+    ):
+        copy = Path(at) / "copy.db"
+        store.backup(copy)
+        copied = SqliteStorage(copy)
+        try:
+            yield copied
+        finally:
+            copied.close()
+
+
+class Progress:
+    """How far it is: one line that is redrawn for a person, a line now and then for a log."""
+
+    def __init__(self, doing: str, total: int = 0) -> None:
+        self._doing = doing
+        self._total = total
+        self._told = 0
+        self._person = sys.stderr.isatty()
+
+    def __call__(self, what: str, count: int) -> None:
+        """So many are done."""
+        if self._person:
+            sys.stderr.write(f"\r\033[K{self._doing} {what}: {count:,}")
+            sys.stderr.flush()
+        elif count and count % 100_000 == 0:
+            sys.stderr.write(f"{self._doing} {what}: {count:,}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._person:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()

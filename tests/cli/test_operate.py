@@ -1,0 +1,203 @@
+"""Operating a shop from the command line, on a file and on a server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ordermgmt import (
+    Line,
+    ManualClock,
+    Money,
+    Order,
+    OrderManagement,
+    PayNow,
+    PlaceOrder,
+    ReceiveStock,
+    SystemClock,
+    Tender,
+    Unknown,
+)
+from ordermgmt.cli import main
+from ordermgmt.storage import PostgresStorage, SqliteStorage
+from ordermgmt.testing import FakePayments
+from tests.servers import Server
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def schema(postgres: Server) -> Iterator[str]:
+    name = postgres.new_schema()
+    yield name
+    postgres.do(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+@pytest.fixture
+def file(tmp_path: Path, run: Run) -> Path:
+    path = tmp_path / "shop.db"
+    assert run("demo", "--db", path)[0] == 0
+    return path
+
+
+class TestMigrate:
+    def test_tables_are_made_once(self, tmp_path: Path, run: Run) -> None:
+        path = tmp_path / "new.db"
+        assert run("migrate", "--db", path)[:2] == (0, f"{path} was empty, and is up to date now: schema version 1\n")
+        assert run("migrate", "--db", path)[:2] == (0, f"{path} is up to date: schema version 1\n")
+        assert SqliteStorage(path).statuses("order") == {}
+
+    def test_a_server_is_migrated_by_its_address(self, postgres: Server, schema: str, run: Run) -> None:
+        code, out, _ = run("migrate", "--db", postgres.uri, "--schema", schema)
+        assert code == 0
+        assert "was empty" in out
+        assert "is up to date: " in run("migrate", "--db", postgres.uri, "--schema", schema)[1]
+
+    def test_a_password_is_not_printed(self, run: Run) -> None:
+        code, out, err = run("migrate", "--db", "postgresql://ann:s3cret@127.0.0.1:1/shop")
+        assert code == 2
+        assert "s3cret" not in out + err
+        assert "127.0.0.1" in err
+
+
+class TestMoving:
+    def test_a_shop_moves_from_a_file_to_a_server_and_back(
+        self, file: Path, tmp_path: Path, postgres: Server, schema: str, run: Run
+    ) -> None:
+        server = ("--db", postgres.uri, "--schema", schema)
+        first = run("export", "--db", file, tmp_path / "1.jsonl")[1]
+        assert run("import-store", tmp_path / "1.jsonl", *server)[1] == first.replace("exported", "imported")
+        assert run("verify", *server)[:2][0] == 0
+        assert run("export", *server, tmp_path / "2.jsonl")[1] == first
+        assert run("import-store", tmp_path / "2.jsonl", "--db", tmp_path / "again.db")[0] == 0
+        assert run("export", "--db", tmp_path / "again.db", tmp_path / "3.jsonl")[1] == first
+        assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "3.jsonl").read_bytes()
+        assert run("verify", "--db", tmp_path / "again.db")[0] == 0
+
+    def test_an_export_does_not_overwrite(self, file: Path, tmp_path: Path, run: Run) -> None:
+        (tmp_path / "out.jsonl").write_text("mine", encoding="utf-8")
+        code, _, err = run("export", "--db", file, tmp_path / "out.jsonl")
+        assert (code, (tmp_path / "out.jsonl").read_text(encoding="utf-8")) == (2, "mine")
+        assert "exists already" in err
+
+    def test_looking_makes_no_shop(self, tmp_path: Path, postgres: Server, run: Run) -> None:
+        assert run("export", "--db", tmp_path / "none.db", tmp_path / "out.jsonl")[0] == 2
+        assert list(tmp_path.iterdir()) == []
+        code, _, err = run("verify", "--db", postgres.uri, "--schema", "nobodys")
+        assert code == 2
+        assert "no shop" in err
+
+
+class TestBackup:
+    def test_a_backup_is_restored_where_nothing_was(self, file: Path, tmp_path: Path, run: Run) -> None:
+        assert run("backup", "--db", file, tmp_path / "copy.db")[0] == 0
+        assert run("restore", tmp_path / "copy.db", "--db", tmp_path / "restored.db")[0] == 0
+        assert run("verify", "--db", tmp_path / "restored.db")[0] == 0
+        code, _, err = run("restore", tmp_path / "copy.db", "--db", file)
+        assert code == 2
+        assert "exists already" in err
+
+    def test_a_file_is_restored_into_a_server(
+        self, file: Path, tmp_path: Path, postgres: Server, schema: str, run: Run
+    ) -> None:
+        assert run("restore", file, "--db", postgres.uri, "--schema", schema)[0] == 0
+        storage = PostgresStorage(postgres.uri, schema=schema)
+        with OrderManagement(storage=storage) as shop:
+            assert len(shop.find(Order)) == 3
+        assert [path.name for path in tmp_path.iterdir() if ".part" in path.name] == []
+
+    def test_a_server_is_left_to_its_own_tools(self, tmp_path: Path, postgres: Server, run: Run) -> None:
+        code, _, err = run("backup", "--db", postgres.uri, tmp_path / "copy.db")
+        assert code == 2
+        assert "pg_dump" in err
+
+
+class Silent(FakePayments):
+    """A provider of whom nothing is heard."""
+
+    def execute(self, request: object, **_: object) -> Unknown:
+        return Unknown("no answer")
+
+
+class TestEffects:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "shop.db"
+
+    @pytest.fixture
+    def gateway(self) -> FakePayments:
+        return FakePayments()
+
+    @pytest.fixture(autouse=True)
+    def app(self, path: Path, gateway: FakePayments, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = ModuleType("webshop")
+
+        def shop() -> OrderManagement:
+            return OrderManagement(storage=SqliteStorage(path), gateways={"card": gateway})
+
+        module.__dict__.update(shop=shop, nothing=lambda: 7)
+        monkeypatch.setitem(sys.modules, "webshop", module)
+        with shop() as one:
+            one.handle(ReceiveStock(sku="mug", quantity=3))
+            line = Line(sku="mug", quantity=2, unit_price=Money("9.50", "EUR"))
+            one.handle(PlaceOrder(order_id="A-1", lines=[line], pay=PayNow([Tender("card", token="tok_visa")])))
+
+    @pytest.fixture
+    def parked(self, path: Path) -> str:
+        """An effect of which nobody can say what became of it: no answer, and no way to ask again."""
+        clock = ManualClock(SystemClock().now())
+        with OrderManagement(storage=SqliteStorage(path), gateways={"card": Silent.neither()}, clock=clock) as shop:
+            shop.run_due()
+            clock.advance(days=3)
+            shop.run_due()
+            (effect,) = shop.effects.parked()
+        return effect.effect_id
+
+    def test_what_is_due_is_listed_and_done_with_the_hosts_adapters(self, run: Run, path: Path) -> None:
+        code, out, _ = run("effects", "list", "--app", "webshop:shop")
+        assert code == 0
+        assert "ready" in out
+        assert "Authorise" in out
+        assert run("effects", "run", "--app", "webshop:shop")[1].startswith("1 calls: 1 succeeded")
+        assert run("effects", "list", "--app", "webshop:shop")[1] == "nothing is open\n"
+
+    def test_a_parked_effect_is_tried_again(self, run: Run, parked: str) -> None:
+        assert run("effects", "list", "--app", "webshop:shop")[1].splitlines()[1].startswith("parked")
+        asked = ("effects", "retry", parked, "--note", "called them", "--app", "webshop:shop")
+        assert run(*asked)[1] == f"{parked} is unknown\n"
+        assert run(*asked)[0] == 2, "it is not parked any more"
+
+    def test_a_stuck_effect_is_resolved_with_what_the_provider_did(self, run: Run, parked: str, path: Path) -> None:
+        asked = ("effects", "resolve", parked, "--app", "webshop:shop", "--evidence", "their dashboard")
+        code, _, err = run(*asked, "--fact", "authorised:1900")
+        assert code == 2
+        assert "captured:TX-1:1900:EUR" in err
+        assert run(*asked, "--fact", "authorised:TX-7:1900:EUR")[1] == f"{parked} is succeeded\n"
+        with OrderManagement(storage=SqliteStorage(path), gateways={"card": FakePayments()}) as shop:
+            assert shop.get(Order, "A-1").payment_status == "authorised"
+
+    def test_a_stuck_effect_is_resolved_as_declined(self, run: Run, parked: str) -> None:
+        code, out, _ = run(
+            *("effects", "resolve", parked, "--app", "webshop:shop"), "--declined", "no_money", "--evidence", "a call"
+        )
+        assert (code, out) == (0, f"{parked} is failed\n")
+
+    @pytest.mark.parametrize("app", ["nowhere:shop", "webshop:nobody", "webshop", "webshop:nothing"])
+    def test_a_shop_that_is_not_there_is_named(self, run: Run, app: str) -> None:
+        code, _, err = run("effects", "list", "--app", app)
+        assert code == 2
+        assert app in err
