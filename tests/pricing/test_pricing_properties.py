@@ -223,3 +223,12 @@ def test_settled_parts_are_exact_ones_rounded_down_or_up(exact: list[int], denom
     settled = settle(total, exact, denominator)
     assert sum(settled) == total
     assert all(one // denominator <= part <= -(-one // denominator) for part, one in zip(settled, exact, strict=True))
+
+
+@given(lines(), discounts(), all_prices)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_discount_on_the_only_line_is_the_same_as_on_the_order(line: Goods, discount: Discount, prices: str) -> None:
+    bare = evolve(line, discounts=())
+    on_line = price([evolve(bare, discounts=[discount])], currency="EUR", prices=prices)
+    on_order = price([bare], currency="EUR", prices=prices, adjustments=[discount])
+    assert on_line == on_order

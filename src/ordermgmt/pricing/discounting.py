@@ -26,6 +26,31 @@ def targets_of(discount: Discount, lines: list[Target], shipping: list[Target]) 
     return eligible
 
 
+def give_one(discount: Discount, target: Target, currency: str, policy: RoundingPolicy, told: list[NotGiven]) -> None:
+    """Take a line's own discount off it: `give` for one line, without the spreading."""
+    base, units, groups = target.now, target.quantity, 1
+    if discount.groups_of:
+        groups = units // discount.groups_of
+        units = groups * discount.groups_of
+        base = cumulative(base, units, target.quantity)
+    if discount.percent is not None:
+        wanted = round_ratio(base * discount.ppm, PPM, policy.discount)  # type: ignore[arg-type]  # the policy checks it
+    else:
+        times = units if discount.each else groups
+        if (amount := _checked(discount.amount, discount, currency)) is not None:
+            wanted = amount.minor * times
+        else:
+            down_to = _checked(discount.down_to, discount, currency)
+            wanted = max(base - (down_to.minor * times if down_to is not None else 0), 0)
+    wanted = _capped(wanted, discount, currency)
+    given = min(wanted, target.now - target.floor)
+    if given:
+        target.now -= given
+        target.gives.append(Given(discount.name, given))
+    if wanted > given:
+        told.append(NotGiven(discount.name, wanted - given, (target.id,) if target.floor else ()))
+
+
 def give(
     discount: Discount,
     targets: list[Target],
@@ -34,9 +59,9 @@ def give(
     factors: dict[int, Factor],
     told: list[NotGiven],
 ) -> None:
-    """Take a discount off what it is on, and tell what could not be given."""
-    units = [target.quantity for target in targets]
+    """Take an order's discount off what it is on, and tell what could not be given."""
     bases = [target.now for target in targets]
+    units = [target.quantity for target in targets] if discount.each or discount.groups_of else bases
     groups = 1
     if discount.groups_of:
         groups = sum(units) // discount.groups_of
@@ -44,37 +69,40 @@ def give(
         bases = [
             cumulative(target.now, n, target.quantity) if n else 0 for target, n in zip(targets, units, strict=True)
         ]
-    bases = [max(base, 0) for base in bases]
-    rooms = [max(target.now - target.floor, 0) for target in targets]
+    rooms = [target.now - target.floor for target in targets]
     weights = bases
-    amount = _checked(discount.amount, discount, currency)
-    down_to = _checked(discount.down_to, discount, currency)
-    if amount is not None and discount.each:
-        weights = [amount.minor * n for n in units]
-        wanted = sum(weights)
-        rooms = [min(room, one) for room, one in zip(rooms, weights, strict=True)]
-    elif amount is not None:
+    if discount.percent is not None:
+        wanted = round_ratio(sum(bases) * discount.ppm, PPM, policy.discount)  # type: ignore[arg-type]  # the policy checks it
+    elif (amount := _checked(discount.amount, discount, currency)) is not None:
         wanted = amount.minor * groups
-    elif down_to is not None:
-        weights = (
-            [max(base - down_to.minor * n, 0) for base, n in zip(bases, units, strict=True)] if discount.each else bases
-        )
-        wanted = sum(weights) if discount.each else max(sum(bases) - down_to.minor * groups, 0)
+        if discount.each:
+            weights = [amount.minor * n for n in units]
+            wanted = sum(weights)
+            rooms = [min(room, one) for room, one in zip(rooms, weights, strict=True)]
     else:
-        wanted = round_ratio(sum(bases) * discount.ppm, PPM, policy.discount)  # type: ignore[arg-type]  # as in _targets
-    most = _checked(discount.most, discount, currency)
-    if most is not None:
-        wanted = min(wanted, most.minor)
-    if policy.spread_by == "gross" and weights is bases and len(targets) > 1:
+        down_to = _checked(discount.down_to, discount, currency)
+        least = down_to.minor if down_to is not None else 0
+        wanted = max(sum(bases) - least * groups, 0)
+        if discount.each:
+            weights = [max(base - least * n, 0) for base, n in zip(bases, units, strict=True)]
+            wanted = sum(weights)
+    wanted = _capped(wanted, discount, currency)
+    if policy.spread_by == "gross" and weights is bases:
         weights = [_gross(target, base, policy, factors) for target, base in zip(targets, bases, strict=True)]
     given = pour(wanted, weights, rooms, lambda n: character(targets[n]))
+    name = discount.name
     for target, minor in zip(targets, given, strict=True):
         if minor:
             target.now -= minor
-            target.gives.append(Given(discount.name, minor))
+            target.gives.append(Given(name, minor))
     if missing := wanted - sum(given):
         at_floor = tuple(target.id for target in targets if target.floor and target.now == target.floor)
-        told.append(NotGiven(discount.name, missing, at_floor))
+        told.append(NotGiven(name, missing, at_floor))
+
+
+def _capped(wanted: int, discount: Discount, currency: str) -> int:
+    most = _checked(discount.most, discount, currency)
+    return wanted if most is None else min(wanted, most.minor)
 
 
 def _checked(amount: Money | None, discount: Discount, currency: str) -> Money | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import le
 from typing import Any
 
 Tie = Callable[[int], Any]
@@ -41,12 +42,15 @@ def settle(minor: int, exact: Sequence[int], denominator: int, tie: Tie | None =
 
 
 def _largest(remainders: Sequence[int], n: int, tie: Tie | None) -> list[int]:
+    """The places of the `n` largest; `tie` is asked only where several are equally large and not all are taken."""
     if tie is None:
-        ranked = sorted(range(len(remainders)), key=remainders.__getitem__, reverse=True)
-    else:
-        # Sorted twice because that is stable: by tie among equals, whatever a tie is made of.
-        ranked = sorted(sorted(range(len(remainders)), key=tie), key=remainders.__getitem__, reverse=True)
-    return ranked[:n]
+        return sorted(range(len(remainders)), key=remainders.__getitem__, reverse=True)[:n]
+    least = sorted(remainders, reverse=True)[n - 1]
+    taken = [place for place, one in enumerate(remainders) if one > least]
+    equal = [place for place, one in enumerate(remainders) if one == least]
+    if len(equal) > n - len(taken):
+        equal.sort(key=tie)
+    return taken + equal[: n - len(taken)]
 
 
 def pour(minor: int, weights: Sequence[int], rooms: Sequence[int], tie: Tie | None = None) -> list[int]:
@@ -54,17 +58,14 @@ def pour(minor: int, weights: Sequence[int], rooms: Sequence[int], tie: Tie | No
 
     The parts sum to `minor`, or to all the room of those with weight, if that is less.
     """
+    if minor <= 0 or not any(weights):
+        return [0] * len(weights)
+    spread = prorate(minor, weights, tie)
+    if all(map(le, spread, rooms)):
+        return spread  # as nearly always
     parts = [0] * len(weights)
     able = [n for n, (weight, room) in enumerate(zip(weights, rooms, strict=True)) if weight > 0 and room > 0]
-    if not able or minor <= 0:
-        return parts
-    if len(able) < len(parts) or sum(rooms) < minor:
-        full = _full(minor, weights, rooms, able)
-    else:
-        spread = prorate(minor, weights, tie)
-        if all(part <= room for part, room in zip(spread, rooms, strict=True)):
-            return spread  # as nearly always
-        full = _full(minor, weights, rooms, able)
+    full = _full(minor, weights, rooms, able)
     for n in full:
         parts[n] = rooms[n]
         minor -= rooms[n]

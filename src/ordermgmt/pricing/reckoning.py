@@ -12,8 +12,17 @@ from typing import Any
 from attrs import field, frozen
 
 from ..errors import InvalidInput
-from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, CurrencyMismatch, Money, UnitPrice, check_quantity
-from .discounting import give, targets_of
+from ..money import (
+    AMOUNT_MINOR_MAX,
+    AmountTooLarge,
+    CurrencyMismatch,
+    Money,
+    UnitPrice,
+    check_quantity,
+    exponent,
+    round_ratio,
+)
+from .discounting import give, give_one, targets_of
 from .model import NotGiven, Priced, PricedCharge, PricedLine, PriceTerms
 from .targets import Target, factors_of, foreign
 from .taxing import taxed
@@ -121,7 +130,7 @@ def reckon(
     told: list[NotGiven] = []
     for line, target in zip(lines, targets, strict=True):
         for discount in line.discounts:
-            give(discount, [target], currency, policy, factors, told)
+            give_one(discount, target, currency, policy, told)
     for one in adjusted:
         if isinstance(one, Discount):
             give(
@@ -132,8 +141,9 @@ def reckon(
                 factors,
                 told,
             )
-    parts = taxed([*targets, *charges], policy, factors)
-    if abs(sum(part.minor for part in parts)) > AMOUNT_MINOR_MAX:
+    priced = [*targets, *charges]
+    parts = taxed(priced, policy, factors)
+    if abs(sum([target.minor for target in priced])) > AMOUNT_MINOR_MAX:
         raise AmountTooLarge(f"the total exceeds {AMOUNT_MINOR_MAX} minor units; split it")
     n = len(targets)
     return Priced(
@@ -160,16 +170,21 @@ def _targets(
     policy: RoundingPolicy,
     inclusive: bool,  # noqa: FBT001 - as in Target
 ) -> list[Target]:
+    mode: Any = policy.price
+    micros_per_minor = 10 ** (6 - exponent(currency))
     targets: list[Target] = []
     for line, id, taken in zip(lines, ids, taxes, strict=True):
-        unit_price = line.unit_price
+        unit_price, quantity = line.unit_price, line.quantity
         if unit_price.currency != currency:
             raise foreign("a price", unit_price.currency, currency)
-        goods = unit_price.times(line.quantity, policy.price).minor
-        target = Target(id, goods, line.quantity, taken, inclusive)
+        # As `UnitPrice.times` does, without making Money of it: this runs for every line.
+        goods = round_ratio(unit_price.micros * quantity, micros_per_minor, mode)
+        if goods > AMOUNT_MINOR_MAX:
+            raise AmountTooLarge(f"line {id} exceeds {AMOUNT_MINOR_MAX} minor units; split it")
+        target = Target(id, goods, quantity, taken, inclusive)
         if line.minimum_price is not None:
             # Rounded up: what is left is never below it.
-            target.floor = min(line.minimum_price.times(line.quantity, "up").minor, goods)
+            target.floor = min(line.minimum_price.times(quantity, "up").minor, goods)
         targets.append(target)
     return targets
 

@@ -28,6 +28,11 @@ class Target:
         self.tax = 0
         self.tax_class = ""
 
+    @property
+    def minor(self) -> int:
+        """What is to be paid, once it is taxed."""
+        return self.now if self.inclusive else self.now + self.tax
+
 
 @frozen
 class Factor:
