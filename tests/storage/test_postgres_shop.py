@@ -15,6 +15,7 @@ import pytest
 from ordermgmt import (
     AsyncOrderManagement,
     HandOverShipment,
+    Intent,
     ManualClock,
     OnAccount,
     Order,
@@ -158,3 +159,14 @@ def test_a_second_shop_sees_at_once_what_the_first_has_done(postgres, postgres_s
     place(shop, "A-1")
     with closing(PostgresStorage(postgres.uri, schema=postgres_storage.schema)) as elsewhere:
         assert OrderManagement(storage=elsewhere, **settings).get(Order, "A-1") == shop.get(Order, "A-1")
+
+
+def test_a_worker_does_not_wait_for_effects_that_another_one_holds(postgres_storage, settings):
+    shop = OrderManagement(storage=postgres_storage, **settings)
+    for n in range(3):
+        place(shop, f"A-{n}")
+    held, *_ = shop.find(Intent, group="A-0")
+    with postgres_storage.transaction() as other:
+        other.load([("effect", held.effect_id)])
+        assert shop.run_due().succeeded == 2
+    assert shop.settle("A-0").payment_status == "authorised"

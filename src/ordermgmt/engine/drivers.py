@@ -76,8 +76,8 @@ def _drive(
         answer: Any = None
         while True:
             match steps.send(answer):
-                case Load(keys=keys):
-                    answer = transaction.load(keys)
+                case Load(keys=keys, skip_locked=skip_locked):
+                    answer = transaction.load(keys, skip_locked=skip_locked)
                 case Now():
                     answer = clock.now()
                 case Save(writes=writes):
@@ -141,8 +141,8 @@ async def _drive_async(
         answer: Any = None
         while True:
             match steps.send(answer):
-                case Load(keys=keys):
-                    answer = await transaction.load(keys)
+                case Load(keys=keys, skip_locked=skip_locked):
+                    answer = await transaction.load(keys, skip_locked=skip_locked)
                 case Now():
                     answer = clock.now()
                 case Save(writes=writes):

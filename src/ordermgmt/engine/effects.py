@@ -295,6 +295,8 @@ class ClaimEffect(Command[Intent]):
     """Status and token when it was looked at.  Whatever happened to it since makes what was planned unsafe."""
     planned: DateTime | None = None
     """When it was looked at.  What was planned longer ago than a lease is planned anew: keys are forgotten by then."""
+    patient: bool = True
+    """Whether to wait for whoever holds the row.  A worker who does everybody's effects rather goes on to others."""
 
 
 @frozen(kw_only=True)
@@ -561,9 +563,8 @@ EVOLVE: Mapping[type[Event], Evolve] = {
     ),
     EffectAdopted: lambda state, e: _moved(state, e, installation=e.installation),
     # Not executed and not counted: as if it had never been tried.
-    EffectPutOff: lambda state, e: _moved(
-        state, e, due=e.due, attempts=state.attempts - 1, first_sent=None if state.attempts == 1 else state.first_sent
-    ),
+    # Only what is in no doubt is put off, so it was never executed: as if it had never been sent.
+    EffectPutOff: lambda state, e: _moved(state, e, due=e.due, attempts=state.attempts - 1, first_sent=None),
     # Parked while it was being sent: what became of that is as unknown as if an attempt had said so.
     EffectParked: lambda state, e: _moved(
         state, e, reason=e.reason, doubtful=state.doubtful or state.status == "sending"

@@ -34,7 +34,7 @@ from .assembly import FOLLOW_UPS_MAX, ROUNDS_MAX, Assembly
 from .capability import Capability, Rule, Seen, as_type
 from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins
 from .discrepancies import DiscrepancyOpened
-from .effects import EffectPlanned, Intent, idempotency_key
+from .effects import ClaimEffect, EffectPlanned, Intent, idempotency_key
 from .instants import from_text, to_text
 from .laters import SetLater
 from .lifecycle import Lifecycle
@@ -63,7 +63,7 @@ def attempt(
     at: DateTime | None = None
     while True:
         keys = tuple(sorted(wanted, key=assembly.lock_order))
-        rows: Mapping[Key, Row] = yield Load(keys)
+        rows: Mapping[Key, Row] = yield Load(keys, skip_locked=not loaded and not known and _claims_only(jobs))
         for key in keys:
             loaded[key] = Entity.of(assembly, key, rows.get(key))
         # Taken once, after the first rows are locked.
@@ -82,6 +82,11 @@ def attempt(
     if changes:
         yield Save(changes)
     return results
+
+
+def _claims_only(jobs: Sequence[Job]) -> bool:
+    """Whether these are claims that may be left to others: to a claim, a row that is held is as good as none."""
+    return all(isinstance(job.command, ClaimEffect) and not job.command.patient for job in jobs)
 
 
 DISCREPANCIES_MAX = 1000

@@ -16,6 +16,8 @@ class Load:
     """Take these rows, in this order.  Answered with the rows that exist, by key."""
 
     keys: tuple[Key, ...]
+    skip_locked: bool = False
+    """Whether rows that somebody holds are left out instead of waited for."""
 
 
 @frozen

@@ -190,7 +190,7 @@ class Worker:
         now: DateTime = yield Time()
         rows: Mapping[Key, Row] = yield Read((("effect", effect_id),))
         intents = [self.assembly.codec.look(row.doc) for row in rows.values()]
-        yield from self._do([i for i in intents if isinstance(i, Intent) and i.due <= now], now, report)
+        yield from self._do([i for i in intents if isinstance(i, Intent) and i.due <= now], now, report, patient=True)
         return _without_trouble(report)
 
     # Notices.
@@ -280,11 +280,17 @@ class Worker:
                 return False
             place = found[-1].place
             intents = [self.assembly.codec.look(one.row.doc) for one in found]
-            if (yield from self._do([i for i in intents if isinstance(i, Intent)], now, report)):
+            ready = [intent for intent in intents if isinstance(intent, Intent)]
+            if (yield from self._do(ready, now, report, patient=group is not None)):
                 return True
 
-    def _do(self, due: list[Intent], now: DateTime, report: Report) -> Generator[WorkRequest, Any, bool]:
-        """Those of the due intents that may be worked on now.  Answers whether there were any."""
+    def _do(
+        self, due: list[Intent], now: DateTime, report: Report, *, patient: bool
+    ) -> Generator[WorkRequest, Any, bool]:
+        """Those of the due intents that may be worked on now.  Answers whether there were any.
+
+        Who is not `patient` leaves what somebody else holds at this moment, and goes on to the next.
+        """
         ours = [intent for intent in due if self._is_ours(intent)]
         report.foreign += len(due) - len(ours)
         heads = yield from self._heads_of_lanes(ours)
@@ -297,7 +303,7 @@ class Worker:
             for result in results:
                 _count(result.unwrap(), report)
         work = [plan for plan in plans if plan.step.do in ("execute", "look")]
-        claimed = yield from self._claim(work, now)
+        claimed = yield from self._claim(work, now, patient=patient)
         if claimed:
             yield from self._send_and_settle(claimed, now, report)
         return bool(claimed or aside)
@@ -379,7 +385,7 @@ class Worker:
         seen = changed(intent, doubtful=True) if intent.status == "sending" else intent
         return _Plan(intent, next_step(seen, self._adapter(intent).capabilities, now), request)
 
-    def _claim(self, plans: list[_Plan], now: DateTime) -> Generator[WorkRequest, Any, list[_Plan]]:
+    def _claim(self, plans: list[_Plan], now: DateTime, *, patient: bool) -> Generator[WorkRequest, Any, list[_Plan]]:
         """Mark them as being worked on.  Whoever loses the race for one leaves it."""
         if not plans:
             return []
@@ -390,6 +396,7 @@ class Worker:
                 sends=self._sends(plan, now),
                 was=(plan.intent.status, plan.intent.token),
                 planned=now,
+                patient=patient,
             )
             for plan in plans
         ]
