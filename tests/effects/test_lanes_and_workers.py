@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ordermgmt import CancelOrder, Declined
+from ordermgmt import CancelOrder, Declined, verify
 from ordermgmt.engine.effects import ATTEMPTS_MAX, BACKOFF_MAX, backoff
 from ordermgmt.errors import NotAllowed
 from ordermgmt.payments.messages import CapturePayment, VoidPayment
@@ -275,6 +275,18 @@ class TestCancelling:
         stage.run()
         assert len(refused) == 1
         stage.agrees()
+
+    def test_what_was_put_off_under_a_new_key_can_for_it_was_never_executed(self):
+        stage = Stage(lambda clock: Card.lookup_only(clock=clock))
+        stage.ask("Authorise")
+        stage.card.fail_next()
+        stage.card.put_off_next()
+        stage.run()
+        while stage.the("Authorise").status != "ready" or stage.the("Authorise").generation == 1:
+            stage.run(MINUTE)
+        assert stage.the("Authorise").first_sent is None
+        stage.shop.effects.cancel(stage.the("Authorise").effect_id)
+        verify.check_order(stage.shop, "A-1")
 
     def test_what_was_put_off_after_it_may_have_been_sent_cannot(self):
         stage = Stage(lambda clock: Card.keyed(clock=clock, lookup=False))
