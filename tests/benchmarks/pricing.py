@@ -52,7 +52,7 @@ def cost_of_pricing(kind: str, lines: int, times: int) -> float:
     more, spread, terms = KINDS[kind]
     several = goods(lines, **more)
     adjustments = [welcome(lines)] if spread else []
-    terms = {"prices": "exclusive"} | terms
+    terms = dict[str, Any](prices="exclusive") | terms
 
     def work() -> None:
         for _ in range(times):

@@ -42,6 +42,7 @@ from ordermgmt.orders.model import due
 from ordermgmt.pricing import PRESETS, NotGiven, Parts
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
+from ordermgmt.verify.prices import price_laws
 from tests.stories import ANN, arrived, card_pays, eur, laws_hold, line, paid_for, place, sent, snapshot
 
 VAT, REDUCED = Tax("VAT", 20), Tax("VAT", 10)
@@ -370,3 +371,23 @@ def test_what_was_frozen_is_read_back_as_it_was_written(shop: OrderManagement):
     assert codec.decode(codec.encode(order)) == order
     assert isinstance(order.lines["1"].parts, Parts)
     assert due(order) == sum(one.minor for one in order.explain().entries if not one.included)
+
+
+# Verified.
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        (lambda parts: evolve(parts, goods=parts.goods + 1), "price, discounts and taxes make"),
+        (lambda parts: evolve(parts, taxes=(evolve(parts.taxes[0], ppm=190_000),)), "their rates make"),
+        (lambda parts: evolve(parts, discounts=(evolve(parts.discounts[0], minor=0),)), "takes nothing off"),
+    ],
+)
+def test_a_store_with_a_price_that_does_not_add_up_is_found_out(shop: OrderManagement, what: Any, told: str):
+    order = three_mugs(shop)
+    mugs = order.lines["1"]
+    broken = evolve(order, lines={"1": evolve(mugs, parts=what(mugs.parts))})
+
+    assert list(price_laws(order)) == []
+    assert any(law == "M7" and told in finding for law, finding in price_laws(broken))
