@@ -21,6 +21,7 @@ from ..refunds.model import Refund
 from ..shipments.model import STAGES, Shipment
 from ..stock.messages import stock_id
 from ..stock.model import Reservation, Stock
+from .prices import price_laws
 from .reading import Breach, Findings, View
 
 ENDED = frozenset({"cancelled", "rejected", "expired", "closed"})
@@ -84,6 +85,7 @@ def _order(view: View, order: Order) -> Findings:
         yield from _line(line)
     yield from _money(credits=order.credits, **{charge.name: charge.minor for charge in order.charges})
     yield from _shares(order)
+    yield from price_laws(order)
     if order.status in ENDED and (left := order.count(*IN_THE_HOUSE)):
         yield "C4", f"it is {order.status}, but {left} units still stand in the house"
     yield from _claims(view, order)
