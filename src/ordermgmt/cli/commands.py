@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OrderManagementError
-from . import operate
+from . import importing, operate
 from .demo import demo
 from .diagram import DRAWABLE, FORMATS, diagram
 from .northwind_replay import replay_northwind
@@ -54,6 +54,9 @@ def _run(asked: argparse.Namespace) -> int:
             diagram(paper, asked.capability, asked.format)
         case "replay":
             REPLAYS[asked.source](paper, _existing(asked.file), asked.db, asked.limit)
+        case importing.COMMAND:
+            _existing(asked.file)
+            return importing.run(asked, paper)
         case what if what in operate.COMMANDS:
             return operate.run(asked, paper)
         case _:
@@ -91,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the SQLite file to replay into")
     one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices, or orders")
 
+    importing.add(commands)
     operate.add(commands)
     return parser
 

@@ -121,14 +121,6 @@ class NothingToRevert(Refused):
 # Asked.
 
 
-def _checked_address(_instance: object, attribute: Any, value: Any) -> None:
-    match value:
-        case Address() | Personal(subject=str(), ref=str(), value=Address() | None):
-            pass
-        case _:
-            raise InvalidInput(f"{attribute.name} must be an Address (got {type(value).__name__})")
-
-
 @frozen(kw_only=True)
 class AmendOrder(OrderCommand):
     """Change an order that was placed: lines, quantities, prices, charges, the address, in one commit with stock and

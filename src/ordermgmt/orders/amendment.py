@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from attrs import field, frozen
@@ -86,11 +86,13 @@ def _changes(lines: Iterable[LineChange]) -> tuple[LineChange, ...]:
 
 
 def _charges(charges: Any) -> tuple[tuple[str, Money], ...]:
-    if isinstance(charges, Mapping):
-        charges = tuple(charges.items())
-    if not isinstance(charges, tuple | list) or len(charges) > CHARGES_MAX:
-        raise InvalidInput(f"charges must be at most {CHARGES_MAX} {{name: Money}} (got {shorten(charges)})")
-    return tuple(_charge(pair) for pair in charges)
+    if not isinstance(charges, Mapping | tuple | list):
+        raise InvalidInput(f"charges must be {{name: Money}} (got {shorten(charges)})")
+    pairs = cast("Iterable[Any]", charges.items() if isinstance(charges, Mapping) else charges)
+    several = tuple(islice(pairs, CHARGES_MAX + 1))
+    if len(several) > CHARGES_MAX:
+        raise InvalidInput(f"charges must be at most {CHARGES_MAX} {{name: Money}} (got more)")
+    return tuple(_charge(pair) for pair in several)
 
 
 def _charge(pair: Any) -> tuple[str, Money]:

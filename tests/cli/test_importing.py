@@ -1,0 +1,55 @@
+"""Orders are imported from the command line, and every bad row is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ordermgmt import Order, OrderManagement
+from ordermgmt.cli import main
+from ordermgmt.storage import SqliteStorage
+
+ROWS = "reference,sku,quantity,unit_price\n1,mug,2,9.50\n2,mug,none,9.50\n"
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    path = tmp_path / "orders.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def asked(orders: Path, *more: str) -> list[str]:
+    return ["import", str(orders), "--db", str(orders.with_name("shop.db")), "--currency", "EUR", *more]
+
+
+def test_good_rows_are_placed_and_bad_ones_told(orders: Path, capsys: pytest.CaptureFixture[str]):
+    report = orders.with_name("refused.jsonl")
+    assert main(asked(orders, "--stock", "force", "--report", str(report))) == 1
+
+    assert "row 3, quantity (order 2)" in (told := capsys.readouterr().out)
+    assert "2 orders: 1 placed, 0 there already, 1 rows refused; 2 pieces booked in" in told
+    assert json.loads(report.read_text())["field"] == "quantity"
+    with OrderManagement(storage=SqliteStorage(orders.with_name("shop.db"))) as shop:
+        assert [order.external for order in shop.find(Order)] == ["1"]
+
+
+def test_again_it_goes_on_where_it_was(orders: Path, capsys: pytest.CaptureFixture[str]):
+    main(asked(orders, "--stock", "skip"))
+    orders.write_text(ROWS.replace("none", "1"))
+    assert main(asked(orders, "--stock", "skip")) == 0
+    assert "1 placed, 1 there already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeab", b"colour\nred\n"])
+def test_a_file_of_another_form_is_one_sentence(orders: Path, content: bytes, capsys: pytest.CaptureFixture[str]):
+    orders.write_bytes(content)
+    assert main(asked(orders)) == 2
+    assert capsys.readouterr().err.startswith("ordermgmt: ")
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(asked(tmp_path / "none.csv")) == 2
+    assert "there is no file" in capsys.readouterr().err
