@@ -47,16 +47,13 @@ def _run(asked: argparse.Namespace) -> int:
     paper = Paper.of(sys.stdout)
     match asked.what:
         case "demo":
-            demo(paper, asked.db)
+            demo(paper, asked.db, asked.schema)
         case "track":
-            track(paper, asked.order, _existing(asked.db, "database file"))
+            track(paper, asked.order, asked.db, asked.schema)
         case "diagram":
             diagram(paper, asked.capability, asked.format)
         case "replay":
-            REPLAYS[asked.source](paper, _existing(asked.file), asked.db, asked.limit)
-        case importing.COMMAND:
-            _existing(asked.file)
-            return importing.run(asked, paper)
+            REPLAYS[asked.source](paper, _existing(asked.file), asked.db, asked.schema, asked.limit)
         case what if what in operate.COMMANDS:
             return operate.run(asked, paper)
         case _:
@@ -64,10 +61,10 @@ def _run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _existing(path: Path, what: str = "file") -> Path:
+def _existing(path: Path) -> Path:
     """A file that is there: looking must not make one."""
     if not path.is_file():
-        raise Unusable(f"there is no {what} {path}")
+        raise Unusable(f"there is no file {path}")
     return path
 
 
@@ -78,11 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
 
     one = commands.add_parser("demo", help="three orders from entry to their end, told as timelines")
-    one.add_argument("--db", type=Path, metavar="FILE", help="keep the shop in this new SQLite file")
+    operate.with_db(one, "keep the shop in this new SQLite file, or postgresql://user@host/database", required=False)
 
     one = commands.add_parser("track", help="the timeline of one order, and where it stands")
     one.add_argument("order", metavar="ORDER", help="the order's id")
-    one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the shop's SQLite file")
+    operate.with_db(one)
 
     one = commands.add_parser("diagram", help="lifecycles, drawn from the code")
     one.add_argument("capability", nargs="?", choices=DRAWABLE, metavar="CAPABILITY", help=", ".join(DRAWABLE))
@@ -91,10 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("replay", help="real orders lived through once more, from entry to delivery")
     one.add_argument("source", choices=list(REPLAYS), help="the UCI Online Retail file as CSV, or Northwind as SQLite")
     one.add_argument("file", type=Path, metavar="FILE", help="FILE.csv[.gz], or FILE.db")
-    one.add_argument("--db", type=Path, metavar="FILE", required=True, help="the SQLite file to replay into")
+    operate.with_db(one, "the SQLite file to replay into, or postgresql://user@host/database")
     one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices, or orders")
 
-    importing.add(commands)
     operate.add(commands)
     return parser
 

@@ -21,8 +21,8 @@ from ..orders.model import Address
 from ..shipments.messages import HandOverShipment, PackShipment
 from ..stock.messages import ReceiveStock
 from ..stock.model import Stock
-from ..storage import SqliteStorage
 from ..testing import FakeCarrier, FakePayments
+from .stores import SCHEMA, is_url, made, shown, version_of
 from .terminal import Paper, table
 from .track import print_order
 
@@ -34,25 +34,28 @@ BEN = Address(name="Ben Okoro", street="12 Mill Lane", city="Leeds", postal_code
 CLEO = Address(name="Cleo Marin", street="4 rue des Lilas", city="Lyon", postal_code="69003", country="FR")
 
 
-def demo(paper: Paper, db: Path | None) -> None:
-    """Play it and tell it.  Without a file to keep, the shop is gone afterwards."""
+def demo(paper: Paper, db: str | None, schema: str) -> None:
+    """Play it and tell it.  Without a place to keep it, the shop is gone afterwards."""
     if db is not None:
-        if db.exists():
+        if Path(db).exists():
             raise Misconfigured(f"{db} exists already; name a new file to keep the demo's shop in")
-        _play_and_tell(paper, db)
-        paper.line(f"The shop is kept: python -m ordermgmt track A-1 --db {db}")
+        if is_url(db) and version_of(db, schema):
+            raise Misconfigured(f"there is a shop in the schema {schema} already; name a new one (--schema)")
+        _play_and_tell(paper, db, schema)
+        of = f" --schema {schema}" if schema != SCHEMA else ""
+        paper.line(f"The shop is kept: python -m ordermgmt track A-1 --db {shown(db)}{of}")
         return
     with TemporaryDirectory(prefix="ordermgmt-demo-") as folder:
-        _play_and_tell(paper, Path(folder) / "shop.db")
+        _play_and_tell(paper, str(Path(folder) / "shop.db"), schema)
     paper.line("The shop is gone; `demo --db FILE` keeps it, `track A-1 --db FILE` then looks into it.")
 
 
-def _play_and_tell(paper: Paper, db: Path) -> None:
+def _play_and_tell(paper: Paper, db: str, schema: str) -> None:
     began = time.perf_counter()
     clock = ManualClock(pendulum.datetime(2026, 3, 2, 8, 30))
     payments, post = FakePayments(clock=clock), FakeCarrier(clock=clock, prefix="POST")
     shop = OrderManagement(
-        storage=SqliteStorage(db), actor="shop", clock=clock, gateways={"card": payments}, carriers={"post": post}
+        storage=made(db, schema), actor="shop", clock=clock, gateways={"card": payments}, carriers={"post": post}
     )
     with shop:
         _play(shop, clock, post)

@@ -31,10 +31,10 @@ from ..pricing.terms import Discount
 from ..shipments.messages import HandOverShipment, RecordDelivery
 from ..stock.messages import ReceiveStock
 from ..stock.model import Stock
-from ..storage import SqliteStorage
 from .gateway import SteadyPayments
 from .northwind import CURRENCY, Sale, demand, sales
 from .replay import LIVE, PAY, Progress, ReplayFailed, do_all, every, finish_what_was_begun, peak_mb
+from .stores import made
 from .terminal import Paper
 
 Step = tuple[DateTime, str, Sale]
@@ -43,7 +43,7 @@ Step = tuple[DateTime, str, Sale]
 BATCH = 100
 
 
-def replay_northwind(paper: Paper, source: Path, db: Path, limit: int | None) -> None:
+def replay_northwind(paper: Paper, source: Path, db: str, schema: str, limit: int | None) -> None:
     """Replay the file into the store, show one order explained, and print what came of it as one JSON object."""
     began = time.perf_counter()
     found = sales(source, limit)
@@ -51,7 +51,7 @@ def replay_northwind(paper: Paper, source: Path, db: Path, limit: int | None) ->
     progress.say(f"read {len(found):,} orders of {source.name}")
     clock = ManualClock(min(sale.ordered for sale in found))
     shop = OrderManagement(
-        storage=SqliteStorage(db), actor="replay", clock=clock, gateways={"card": SteadyPayments(clock)}
+        storage=made(db, schema), actor="replay", clock=clock, gateways={"card": SteadyPayments(clock)}
     )
     with shop:
         finish_what_was_begun(shop, clock)

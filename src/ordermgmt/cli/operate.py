@@ -24,6 +24,7 @@ from . import stores
 from .terminal import Paper, table
 
 COMMANDS = ("migrate", "verify", "effects", "backup", "restore", "export", "import-store")
+DB = "the shop's SQLite file, or postgresql://user@host/database"
 LISTED = ("parked", "unknown", "pending", "sending", "ready")
 
 
@@ -35,9 +36,9 @@ class Adding(Protocol):
 
 def add(commands: Adding) -> None:
     """What can be asked."""
-    one = _with_db(commands.add_parser("migrate", help="make the tables, or bring them up to date"))
+    one = with_db(commands.add_parser("migrate", help="make the tables, or bring them up to date"))
 
-    one = _with_db(
+    one = with_db(
         commands.add_parser("verify", help="check a shop against the laws; exit code 1 where one does not hold")
     )
     one.add_argument("--app", metavar="MODULE:FACTORY", help="for a shop with capabilities of its own")
@@ -67,26 +68,25 @@ def add(commands: Adding) -> None:
             became.add_argument("--label", metavar="TRACKING[:REFERENCE]", help="the label that was bought")
             became.add_argument("--done", action="store_true", help="it is done, and there is nothing to tell of it")
 
-    one = _with_db(commands.add_parser("backup", help="copy a shop in use into a new SQLite file"))
+    one = with_db(commands.add_parser("backup", help="copy a shop in use into a new SQLite file"))
     one.add_argument("to", type=Path, metavar="NEW.db")
     one = commands.add_parser("restore", help="put a backup, or an export, in the place of a new shop")
     one.add_argument("file", type=Path, metavar="FILE")
-    _with_db(one)
+    with_db(one)
 
-    one = _with_db(commands.add_parser("export", help="everything in a shop, as lines of JSON"))
+    one = with_db(commands.add_parser("export", help="everything in a shop, as lines of JSON"))
     one.add_argument("to", type=Path, metavar="NEW.jsonl")
     one = commands.add_parser(
         "import-store", help="fill an empty shop from an export; goes on where it was interrupted"
     )
     one.add_argument("file", type=Path, metavar="FILE.jsonl")
-    _with_db(one)
+    with_db(one)
 
 
-def _with_db(one: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    one.add_argument(
-        "--db", metavar="FILE|URL", required=True, help="the shop's SQLite file, or postgresql://user@host/database"
-    )
-    one.add_argument("--schema", default="ordermgmt", metavar="NAME", help="the schema of a PostgreSQL store")
+def with_db(one: argparse.ArgumentParser, told: str = DB, *, required: bool = True) -> argparse.ArgumentParser:
+    """Let a command be told where the shop is."""
+    one.add_argument("--db", metavar="FILE|URL", required=required, help=told)
+    one.add_argument("--schema", default=stores.SCHEMA, metavar="NAME", help="the schema of a PostgreSQL store")
     return one
 
 

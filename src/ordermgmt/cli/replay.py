@@ -29,9 +29,9 @@ from ..payments.model import Payment
 from ..shipments.messages import HandOverShipment, RecordDelivery
 from ..stock.messages import ReceiveStock
 from ..stock.model import Stock
-from ..storage import SqliteStorage
 from .gateway import SteadyPayments
 from .online_retail import SERVICES, SKIPPED, Invoice, OnlineRetail, RetailItems, Survey, kind_of
+from .stores import made
 from .terminal import Paper, table
 
 ORDERS_A_BATCH = 100
@@ -51,7 +51,7 @@ class ReplayFailed(OrderManagementError):
     """The replay met something that it cannot explain; nothing is counted as done that is not."""
 
 
-def replay(paper: Paper, source: Path, db: Path, limit: int | None) -> None:
+def replay(paper: Paper, source: Path, db: str, schema: str, limit: int | None) -> None:
     """Replay the file into the store, and print what came of it; the last line is one JSON object."""
     began = time.perf_counter()
     retail = OnlineRetail(source, limit)
@@ -60,7 +60,7 @@ def replay(paper: Paper, source: Path, db: Path, limit: int | None) -> None:
     survey = retail.survey()
     clock = ManualClock(survey.first_at)
     shop = OrderManagement(
-        storage=SqliteStorage(db),
+        storage=made(db, schema),
         actor="replay",
         clock=clock,
         gateways={"card": SteadyPayments(clock)},

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import Misconfigured, MissingExtra
 from ..storage import SqliteStorage
 from ..storage.sqlite_schema import schema_version
-from .track import refuse_others
 
 if TYPE_CHECKING:
     from ..storage import PostgresStorage
 
+SCHEMA = "ordermgmt"
+"""The schema of a PostgreSQL store, where none is named."""
 Store = Any
 """A `SqliteStorage` or a `PostgresStorage`."""
 
@@ -52,6 +53,22 @@ def _sqlite(path: Path, *, make: bool) -> SqliteStorage:
     if not make:
         refuse_others(path)
     return SqliteStorage(path)
+
+
+def refuse_others(db: Path) -> None:
+    """Opening a store makes what is missing in it, and looking must not do that to another program's file."""
+    try:
+        with closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            if schema_version(connection):
+                return
+    except sqlite3.DatabaseError as error:
+        raise Misconfigured(f"{db} cannot be read as a database ({error})") from error
+    raise Misconfigured(f"{db} holds no shop; name the file that the shop's SqliteStorage uses")
+
+
+def made(where: str, schema: str) -> Store:
+    """The store there, made if there is none; for whoever closes it."""
+    return _postgres(where, schema, make=True) if is_url(where) else _sqlite(Path(where), make=True)
 
 
 def _postgres(where: str, schema: str, *, make: bool) -> PostgresStorage:
