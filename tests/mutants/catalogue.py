@@ -37,8 +37,11 @@ from ordermgmt.errors import Conflict
 from ordermgmt.money import Money
 from ordermgmt.orders import model
 from ordermgmt.orders import rules as order_rules
-from ordermgmt.orders.messages import NotePayment
+from ordermgmt.orders.drafts import PlaceDraft
+from ordermgmt.orders.holds import HoldReleased
+from ordermgmt.orders.messages import NotePayment, OrderPlaced
 from ordermgmt.orders.model import Asking
+from ordermgmt.orders.references import ReferenceGiven, TakeReference
 from ordermgmt.payments import flow as payment_flow
 from ordermgmt.payments import rules as payment_rules
 from ordermgmt.payments.messages import (
@@ -519,6 +522,52 @@ def a_cancel_does_not_look_whether_goods_are_out(garden: Garden) -> None:
     from ordermgmt.orders.messages import CancelOrder, OrderCancelled
 
     garden.decide("order", CancelOrder, lambda _: lambda command, state, seen, at: [OrderCancelled(reason="")])
+
+
+@mutant("orders")
+def a_hold_does_not_stop_the_goods(garden: Garden) -> None:
+    garden.patch(order_rules, "refuse_held", lambda order, moves: None)
+
+
+@mutant("orders")
+def one_release_lets_go_of_every_hold(garden: Garden) -> None:
+    garden.evolve("order", HoldReleased, lambda inner: lambda s, e: changed(inner(s, e), holds={}))
+
+
+@mutant("orders")
+def placing_a_draft_forgets_its_holds(garden: Garden) -> None:
+    garden.evolve("order", OrderPlaced, lambda inner: lambda s, e: changed(inner(s, e), holds={}))
+
+
+@mutant("orders")
+def a_taken_quote_still_ends(garden: Garden) -> None:
+    garden.forget("order", "the_quote_has_ended")
+
+
+@mutant("orders")
+def a_quote_that_never_ends(garden: Garden) -> None:
+    garden.forget("order", "the_quote_ends_by_itself")
+
+
+@mutant("orders")
+def a_draft_is_placed_without_its_shipping(garden: Garden) -> None:
+    def place(inner: Any) -> Any:
+        def decide(command: Any, state: Any, seen: Any, at: Any) -> Any:
+            return inner(command, state and changed(state, charges=()), seen, at)
+
+        return decide
+
+    garden.decide("order", PlaceDraft, place)
+
+
+@mutant("orders")
+def a_channel_s_id_is_taken_twice(garden: Garden) -> None:
+    def take(command: Any, state: Any, seen: Any, at: Any) -> Iterable[Any]:
+        yield ReferenceGiven(
+            channel=command.channel, external=command.external, order_id=command.order_id, line_id=command.line_id
+        )
+
+    garden.decide("reference", TakeReference, lambda _: take)
 
 
 # Stock.

@@ -30,6 +30,7 @@ from ..stock.messages import (
     StockSetAside,
 )
 from ..stock.model import Stock
+from .entry import Entered
 from .reading import PAGE, Breach, Findings, View
 from .states import laws_of
 
@@ -354,5 +355,6 @@ _WITNESSES: tuple[tuple[type[Any], Callable[[], Witness]], ...] = (
     (Payment, _Asks),
     (Intent, _Request),
     (Order, _Out),
+    (Order, Entered),
     (Shipment, _Labels),
 )

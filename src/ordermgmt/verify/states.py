@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from ..engine.approvals import Approval
 from ..engine.effects import Intent
 from ..engine.instants import from_text
 from ..engine.laters import Reminder
@@ -22,6 +23,7 @@ from ..shipments.model import STAGES, Shipment
 from ..stock.messages import stock_id
 from ..stock.model import Reservation, Stock
 from .prices import price_laws
+from .entry import approval_laws, entry_laws
 from .reading import Breach, Findings, View
 
 ENDED = frozenset({"cancelled", "rejected", "expired", "closed"})
@@ -91,6 +93,7 @@ def _order(view: View, order: Order) -> Findings:
     yield from _claims(view, order)
     yield from _tallies(view, order)
     yield from _parcels(view, order)
+    yield from entry_laws(view, order, ended=order.status in ENDED)
 
 
 def _line(line: OrderLine) -> Findings:
@@ -305,4 +308,5 @@ _STATE_LAWS: Mapping[type[Any], Callable[[View, Any], Findings]] = {
     Refund: _refund,
     Intent: _intent,
     Reminder: _reminder,
+    Approval: approval_laws,
 }

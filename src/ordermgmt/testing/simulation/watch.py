@@ -35,6 +35,7 @@ from ...stock.messages import (
     stock_id,
 )
 from ...stock.model import Reservation, Stock
+from ...verify.entry import Entered
 
 _STOCK_FOLLOWS = {
     ("reserve", "open"): "StockReserved",
@@ -75,6 +76,7 @@ class Watch:
         self._breach = breach
         self._told = dict[Key, _Told]()
         self._position = 0
+        self._entered = dict[str, Entered]()
         self._digest = hashlib.sha256()
         self._refunds = list[tuple[str, str]]()
         """(refund, order) that were asked for since the last look."""
@@ -145,6 +147,10 @@ class Watch:
             self._breach("J6", f"{name}: event {entry.version} tells no actor or no command")
         assembly = self._shop.assembly
         event = assembly.codec.decode(entry.doc)
+        if entry.key[0] == "order":
+            witness = self._entered.setdefault(entry.key[1], Entered())
+            for law, explanation in witness.see(told.state, event):
+                self._breach(law, f"{name}: {explanation}")
         told.state = assembly.by_kind[entry.key[0]].evolve[type(event)](told.state, event)
         told.version, told.hash, told.at = entry.version, entry.hash, entry.at
         self._weigh(entry.key, event, told.state, entry.cause)

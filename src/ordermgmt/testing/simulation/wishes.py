@@ -43,6 +43,7 @@ from ...shipments.messages import (
 from ...shipments.model import STAGES, Content, Shipment
 from ...stock.messages import CommitReservation, PutAwayStock, ReceiveStock, stock_id
 from ...stock.model import Claim, Stock
+from ...verify import ENDED
 
 if TYPE_CHECKING:
     from .world import World
@@ -109,7 +110,7 @@ def _about_a_draft(world: World, order: Order) -> Command[Any]:
     """It is placed most often; else edited, quoted, or given up."""
     chance = world.random.random()
     id = order.order_id
-    if chance < 0.5:
+    if chance < 0.4:
         return PlaceDraft(order_id=id, pay=_pay(world, order.total.minor), confirm=world.choice(("by_hand", "at_once")))
     if chance < 0.65:
         return QuoteOrder(order_id=id, valid_for=timedelta(hours=world.choice((1, 6))))
@@ -123,7 +124,7 @@ def _about_a_draft(world: World, order: Order) -> Command[Any]:
 
 def _hold(world: World, order: Order) -> Command[Any]:
     """Somebody has doubts about the order, notes them, or lets it go on: what waits is released most often."""
-    if order.holds and world.random.random() < 0.7:
+    if order.holds and world.random.random() < 0.5:
         return ReleaseHold(order_id=order.order_id, reason=world.choice(list(order.holds)))
     if world.random.random() < 0.2:
         return AddNote(order_id=order.order_id, text="looked at it")
@@ -135,10 +136,13 @@ def _hold(world: World, order: Order) -> Command[Any]:
 
 def wish(world: World, order: Order) -> Command[Any] | None:
     """What a customer, or somebody in the office, wants of an order; None where that makes no sense."""
-    if order.is_draft and world.random.random() < 0.8:
-        return _about_a_draft(world, order)
-    if order.holds and world.random.random() < 0.3:
-        return _hold(world, order)
+    live = [one for one in world.watch.states("order") if one.status not in ENDED]
+    drafts = [one for one in live if one.is_draft]
+    if drafts and world.random.random() < 0.35:
+        return _about_a_draft(world, world.choice(drafts))
+    held = [one for one in live if one.holds]
+    if held and world.random.random() < 0.25:
+        return _hold(world, world.choice(held))
     return world.choice(_DRAWN)(world, order)
 
 
@@ -199,7 +203,7 @@ WISHES: dict[Callable[[World, Order], Command[Any] | None], int] = {
     _credit: 15,
     _refund: 10,
     _confirm: 12,
-    _hold: 6,
+    _hold: 14,
     _close: 5,
     _release: 4,
     _reject: 2,
