@@ -54,6 +54,9 @@ def _run(asked: argparse.Namespace) -> int:
             diagram(paper, asked.capability, asked.format)
         case "replay":
             REPLAYS[asked.source](paper, _existing(asked.file), asked.db, asked.schema, asked.limit)
+        case importing.COMMAND:
+            _existing(asked.file)
+            return importing.run(asked, paper)
         case what if what in operate.COMMANDS:
             return operate.run(asked, paper)
         case _:
@@ -91,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     operate.with_db(one, "the SQLite file to replay into, or postgresql://user@host/database")
     one.add_argument("--limit", type=_positive, metavar="N", help="only the first N sales invoices, or orders")
 
+    importing.add(commands)
     operate.add(commands)
     return parser
 
