@@ -12,12 +12,24 @@ from typing import Any
 
 import attrs
 
+from ..changes.messages import (
+    CancelOrderChange,
+    ConfirmOrderChange,
+    DeclineOrderChange,
+    DraftOrderChange,
+    EditOrderChange,
+    RequestOrderChange,
+    RevertOrderChange,
+)
+from ..changes.model import OrderChange
 from ..engine.adapters import NotThere
 from ..engine.codec import Opaque
 from ..engine.effects import Intent, Succeeded
 from ..engine.messages import Command, News
 from ..management import OrderManagement
-from ..money import Money
+from ..money import Money, UnitPrice
+from ..orders.amending import AmendOrder, RevertAmendment
+from ..orders.amendment import Amendment, LineChange
 from ..orders.drafts import EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
 from ..orders.holds import AddNote, HoldOrder, ReleaseHold
 from ..orders.messages import (
@@ -73,7 +85,7 @@ def askable(shop: OrderManagement, order_id: str) -> list[Command[Any]]:
     if order.is_draft:
         return [*_header(shop, order), *_draft(shop, order)]
     asks = [*_header(shop, order), *_units(order), *_parcels(shop, order), *_goodwill(order)]
-    return [*asks, *_stock(shop, order), *_money_back(order)]
+    return [*asks, *_stock(shop, order), *_money_back(order), *_changes(shop, order)]
 
 
 def _header(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
@@ -178,6 +190,38 @@ def _stock(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
             if stock.location == location and stock.held:
                 yield PutAwayStock(sku=sku, location=location, quantity=1)
                 yield PutAwayStock(sku=sku, location=location, quantity=stock.held)
+
+
+def _changes(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
+    """It is amended at once, or by a change that somebody answers; and the last amendment is taken back."""
+    line = next(iter(order.lines.values()))
+    standing = line.quantity - line.count("cancelled")
+    several = [
+        Amendment(lines=[LineChange(line_id=line.line_id, quantity=max(standing - 1, 0))]),
+        Amendment(lines=[LineChange(line_id=line.line_id, quantity=standing + 1)]),
+        Amendment(lines=[LineChange(line_id=line.line_id, unit_price=UnitPrice("2.345", order.currency))]),
+        Amendment(charges={"gift wrap": Money.of_minor(199 if order.amended % 2 else 0, order.currency)}),
+    ]
+    if len(order.lines) < 4:
+        several.append(Amendment(add=[Line(sku=line.sku, quantity=1, unit_price=line.unit_price)]))
+    for n, amendment in enumerate(several):
+        yield AmendOrder(order_id=order.order_id, amendment=amendment, pay=OnAccount() if n % 2 else None)
+        if not order.change:
+            change_id = f"{order.order_id}.c{len(shop.find(OrderChange, order=order.order_id))}"
+            yield DraftOrderChange(
+                change_id=change_id, order_id=order.order_id, amendment=amendment, expires_in=timedelta(hours=9)
+            )
+    yield RevertAmendment(order_id=order.order_id)
+    for change in shop.find(OrderChange, order=order.order_id):
+        if change.open:
+            yield EditOrderChange(change_id=change.change_id, amendment=several[-1])
+            yield RequestOrderChange(change_id=change.change_id)
+            yield ConfirmOrderChange(change_id=change.change_id)
+            yield ConfirmOrderChange(change_id=change.change_id, pay=OnAccount())
+            yield DeclineOrderChange(change_id=change.change_id, reason="too late")
+            yield CancelOrderChange(change_id=change.change_id, reason="not any more")
+        elif change.status == "confirmed":
+            yield RevertOrderChange(change_id=change.change_id)
 
 
 def _money_back(order: Order) -> Iterator[Command[Any]]:

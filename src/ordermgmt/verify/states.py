@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from ..changes.model import OrderChange
 from ..engine.approvals import Approval
 from ..engine.effects import Intent
 from ..engine.instants import from_text
@@ -22,8 +23,9 @@ from ..refunds.model import Refund
 from ..shipments.model import STAGES, Shipment
 from ..stock.messages import stock_id
 from ..stock.model import Reservation, Stock
-from .prices import price_laws
+from .changes import amendment_laws, change_laws
 from .entry import approval_laws, entry_laws
+from .prices import price_laws
 from .reading import Breach, Findings, View
 
 ENDED = frozenset({"cancelled", "rejected", "expired", "closed"})
@@ -88,6 +90,7 @@ def _order(view: View, order: Order) -> Findings:
     yield from _money(credits=order.credits, **{charge.name: charge.minor for charge in order.charges})
     yield from _shares(order)
     yield from price_laws(order)
+    yield from amendment_laws(view, order)
     if order.status in ENDED and (left := order.count(*IN_THE_HOUSE)):
         yield "C4", f"it is {order.status}, but {left} units still stand in the house"
     yield from _claims(view, order)
@@ -309,4 +312,5 @@ _STATE_LAWS: Mapping[type[Any], Callable[[View, Any], Findings]] = {
     Intent: _intent,
     Reminder: _reminder,
     Approval: approval_laws,
+    OrderChange: change_laws,
 }
