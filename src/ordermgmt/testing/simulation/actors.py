@@ -122,9 +122,9 @@ def customer(actor: Actor) -> Steps | None:
     chance = world.random.random()
     if chance < 0.12 and world.promises:
         return _again(actor)
-    if chance < 0.55 and len(world.orders) < world.orders_max:
+    if chance < 0.4 and len(world.orders) < world.orders_max:
         return _place(actor)
-    return _wish(actor) if chance < 0.75 else None
+    return _wish(actor)
 
 
 def _again(actor: Actor) -> Steps:

@@ -136,9 +136,7 @@ def work(world: Stage, clock: Clock, actor: str, steps: Generator[Any, Any, Any]
         except StopIteration as end:
             return end.value
         match request:
-            case Look(query=query):
-                if query.kind == "effect":
-                    yield "look"
+            case Look(query=query):  # no boundary of its own: before anything is done about it, there is one
                 answer = world.turns.find(query)
             case Read(keys=keys):
                 answer = world.turns.read(keys)

@@ -116,7 +116,7 @@ class Provider:
         self.requests: dict[str, Effect] = {}
         """What came under each key; the same key must bring the same request."""
         self.poisoned: dict[str, bool] = {}
-        self.forgets_declines = name == "card"
+        self.forgets_declines = name in ("card", "bank")
         """True where a key that was declined may be used for another try, which may then succeed."""
         self._declined: set[str] = set()
         self._memory: dict[str, Remembered] = {}

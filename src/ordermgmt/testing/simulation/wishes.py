@@ -59,7 +59,7 @@ def new_order(world: World, order_id: str) -> Command[Any]:
         Line(
             sku=world.choice(SKUS),
             quantity=world.choice((1, 2, 3)),
-            unit_price=UnitPrice(world.choice(("3.333333", "10.00", "0.05", "0")), "EUR"),
+            unit_price=UnitPrice(world.choice(("3.333333", "7.9925", "0.05", "0")), "EUR"),
         )
         for _ in range(world.choice((1, 2, 2)))
     ]
@@ -170,6 +170,12 @@ def _release(world: World, order: Order) -> Command[Any] | None:
     return MoveUnits(order_id=order.order_id, moves=moves, reason="for another")
 
 
+def _grab(world: World, order: Order) -> Command[Any]:
+    """Units are set aside though nothing is claimed for them: refused, or somebody else's promise is broken."""
+    line = world.choice(list(order.lines.values()))
+    return MoveUnits(order_id=order.order_id, moves=(Move(line.line_id, "reserve", 1),), reason="in a hurry")
+
+
 def _reject(_world: World, order: Order) -> Command[Any]:
     return RejectOrder(order_id=order.order_id, reason="not to be trusted")
 
@@ -205,7 +211,8 @@ WISHES: dict[Callable[[World, Order], Command[Any] | None], int] = {
     _confirm: 12,
     _hold: 14,
     _close: 5,
-    _release: 4,
+    _release: 8,
+    _grab: 4,
     _reject: 2,
 }
 """What may be wanted of an order, and how often."""
