@@ -273,9 +273,15 @@ class TestThreads:
         assert kinds.count(OutcomeUnknown) == 3
         assert kinds.count(Order) == 4
 
-    def test_many_threads_leave_the_store_in_order(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+    def test_many_threads_leave_the_store_in_order(
+        self, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> None:
         commits = Commits()
-        with OrderManagement(storage=SqliteStorage(tmp_path / "shop.db"), observers=[commits]) as shop:
+        storage = (
+            SqliteStorage(tmp_path / "shop.db") if kind == "sqlite" else request.getfixturevalue("postgres_storage")
+        )
+        with OrderManagement(storage=storage, observers=[commits]) as shop:
             shop.handle(ReceiveStock(sku="mug", quantity=150))
             with Batcher(shop) as batcher, ThreadPoolExecutor(16) as pool:
                 calls = [pool.submit(batcher.handle, buy(f"A-{n}")) for n in range(200)]

@@ -23,6 +23,7 @@ from ordermgmt import (
     Unknown,
 )
 from ordermgmt.cli import main
+from ordermgmt.cli.stores import Progress
 from ordermgmt.storage import PostgresStorage, SqliteStorage
 from ordermgmt.testing import FakePayments
 from tests.servers import Server
@@ -72,6 +73,22 @@ class TestMigrate:
         assert code == 2
         assert "s3cret" not in out + err
         assert "127.0.0.1" in err
+
+
+class TestVerify:
+    def test_a_person_sees_how_far_it_is(
+        self, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        assert main(["verify", "--db", str(file)]) == 0
+        told = capsys.readouterr()
+        assert "verifying order [##############################] 3 of 3" in told.err
+        assert "\x1b" not in told.out
+
+    def test_half_of_it_is_half_a_bar(self) -> None:
+        progress = Progress("verifying", {"order": 100_000})
+        assert progress.line("order", 50_000) == "verifying order [###############...............] 50,000 of 100,000"
+        assert progress.line("order", 100_001).count("#") == 30, "others may add to it meanwhile"
 
 
 class TestMoving:

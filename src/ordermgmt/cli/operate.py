@@ -114,12 +114,14 @@ def _migrate(asked: argparse.Namespace, paper: Paper) -> int:
 
 
 def _verify(asked: argparse.Namespace, paper: Paper) -> int:
-    with stores.Progress("verifying") as progress, stores.opened(asked.db, asked.schema) as store:
+    with stores.opened(asked.db, asked.schema) as store:
         capabilities = DEFAULT_CAPABILITIES
         if asked.app:
             with _shop(asked.app) as shop:
                 capabilities = tuple(shop.assembly.capabilities)
-        report: Report = check_all(Books(Assembly(capabilities), store), progress)
+        totals = {one.kind: sum(store.statuses(one.kind).values()) for one in capabilities}
+        with stores.Progress("verifying", totals) as progress:
+            report: Report = check_all(Books(Assembly(capabilities), store), progress)
     paper.line(str(report))
     return 0 if report.ok else 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "ordermgmt"
 """The schema of a PostgreSQL store, where none is named."""
+BAR = 30
+"""How wide a bar is, in characters."""
 Store = Any
 """A `SqliteStorage` or a `PostgresStorage`."""
 
@@ -135,21 +137,30 @@ def at_rest(where: str, schema: str) -> Generator[Store]:
 
 
 class Progress:
-    """How far it is: one line that is redrawn for a person, a line now and then for a log."""
+    """How far it is: a bar that is redrawn for a person, a line now and then for a log."""
 
-    def __init__(self, doing: str, total: int = 0) -> None:
+    def __init__(self, doing: str, totals: Mapping[str, int] | None = None) -> None:
+        """`totals` is how many there will be of each kind, where that is known."""
         self._doing = doing
-        self._total = total
-        self._told = 0
+        self._totals = totals or {}
         self._person = sys.stderr.isatty()
 
     def __call__(self, what: str, count: int) -> None:
         """So many are done."""
         if self._person:
-            sys.stderr.write(f"\r\033[K{self._doing} {what}: {count:,}")
+            sys.stderr.write(f"\r\033[K{self.line(what, count)}")
             sys.stderr.flush()
         elif count and count % 100_000 == 0:
             sys.stderr.write(f"{self._doing} {what}: {count:,}\n")
+
+    def line(self, what: str, count: int) -> str:
+        """What a person sees."""
+        total = self._totals.get(what, 0)
+        if not total:
+            return f"{self._doing} {what}: {count:,}"
+        # Others may add to it meanwhile.
+        done = min(count, total) * BAR // total
+        return f"{self._doing} {what} [{'#' * done}{'.' * (BAR - done)}] {count:,} of {total:,}"
 
     def __enter__(self) -> Self:
         return self
