@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from ...engine.messages import Command
 from ...money import Money, UnitPrice
 from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
@@ -31,6 +33,8 @@ from ...orders.messages import (
     Tender,
 )
 from ...orders.model import IN_THE_HOUSE, Address, Order
+from ...orders.prices import cost
+from ...pricing.terms import Discount, Surcharge, Tax
 from ...refunds.messages import RequestRefund
 from ...shipments.messages import (
     AskLabel,
@@ -64,16 +68,14 @@ def new_order(world: World, order_id: str) -> Command[Any]:
         for _ in range(world.choice((1, 2, 2)))
     ]
     shipping = Money.of_minor(world.choice((0, 490)), "EUR")
-    total = sum(line.unit_price.times(line.quantity).minor for line in lines) + shipping.minor
+    goods = _with_prices(len(world.orders), lines, shipping)
+    total = cost(PlaceOrder(**goods, pay=OnAccount())).minor
     carrier = world.choice(("", "parcel", "parcel", "courier"))
     if world.random.random() < 0.12:
-        return DraftOrder(
-            order_id=order_id, lines=lines, shipping=shipping, carrier=carrier, channel="web", external=_external(world)
-        )
+        return DraftOrder(**goods, order_id=order_id, carrier=carrier, channel="web", external=_external(world))
     return PlaceOrder(
+        **goods,
         order_id=order_id,
-        lines=lines,
-        shipping=shipping,
         pay=_pay(world, total),
         carrier=carrier,
         channel="web",
@@ -82,6 +84,23 @@ def new_order(world: World, order_id: str) -> Command[Any]:
         pay_within=world.choice((None, None, timedelta(hours=3))),
         ship_to=Address(name="Ann", street="Long Lane 1", city="York", country="GB"),
     )
+
+
+def _with_prices(n: int, lines: list[Line], shipping: Money) -> dict[str, Any]:
+    """Every second order is nothing but prices; the others have taxes, discounts and charges, by their number."""
+    if n % 2:
+        return {"lines": lines, "shipping": shipping}
+    vat = [Tax("VAT", 19), Tax("local", "0.875", compound=True)][: 1 + n % 3]
+    off = Discount("a third off", percent="33.3333")
+    more: dict[str, Any] = {"taxes": vat, "discounts": [off] if n % 4 else [], "minimum_price": Money("0.04", "EUR")}
+    welcome = Discount("welcome", amount=Money("1.01", "EUR"), on="everything")
+    return {
+        "lines": [evolve(line, **more) for line in lines],
+        "shipping": Surcharge("shipping", shipping, taxes=vat),
+        "adjustments": [welcome, Surcharge("fee", Money("0.33", "EUR"), taxes=vat)] if n % 3 else [welcome],
+        "prices": "exclusive" if n % 4 else "inclusive",
+        "rounding": ("standard", "vendure", "invoice", "unit")[n // 2 % 4],
+    }
 
 
 def _external(world: World) -> str:
