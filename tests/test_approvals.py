@@ -319,7 +319,7 @@ def test_nothing_personal_is_shown_to_whoever_approves(guarded: OrderManagement)
     def notes(command: Any, state: Any, seen: Any, at: Any) -> Refused | None:
         return NeedsApproval("notes") if isinstance(command, AddNote) else None
 
-    shop = OrderManagement(storage=guarded.storage, policies=[NamedPolicy("notes", notes)])  # type: ignore[arg-type]  # a blocking store
+    shop = OrderManagement(storage=guarded.storage, policies=[NamedPolicy("notes", notes)])
 
     approval = shop.request_approval(AddNote(order_id="A", text="her name is Ann"), by="ann")
 

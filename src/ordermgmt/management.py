@@ -908,8 +908,9 @@ class AsyncOrderManagement:
         rows: Any = None
         while True:
             # In a thread, because the host's ports may be asked.
-            keys, answer = await asyncio.to_thread(_step, steps, rows)
+            keys, found = await asyncio.to_thread(_step, steps, rows)
             if keys is None:
+                answer: Allowances = found
                 return answer
             rows = await self._store("read", keys)
 

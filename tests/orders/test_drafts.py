@@ -71,7 +71,8 @@ def quoted(shop: OrderManagement, *lines: Line, **more: Any) -> Order:
 
 
 def take(shop: OrderManagement, **more: Any) -> Order:
-    return shop.handle(PlaceDraft(order_id="Q", **{"pay": card_pays()} | more))
+    terms: dict[str, Any] = {"pay": card_pays()} | more
+    return shop.handle(PlaceDraft(order_id="Q", **terms))
 
 
 def test_a_draft_is_priced(shop: OrderManagement):
@@ -248,7 +249,7 @@ def test_an_unknown_draft_is_not_edited(shop: OrderManagement):
 @pytest.mark.parametrize("again", [DraftOrder, PlaceOrder])
 def test_an_id_is_drafted_or_placed_once(shop: OrderManagement, again: type[Any]):
     draft(shop)
-    more = {"pay": card_pays()} if again is PlaceOrder else {}
+    more: dict[str, Any] = {"pay": card_pays()} if again is PlaceOrder else {}
 
     with pytest.raises(AlreadyExists):
         shop.handle(again(order_id="Q", lines=[line("mug", 1)], **more))

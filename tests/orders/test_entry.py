@@ -218,7 +218,8 @@ def validated() -> tuple[OrderManagement, Validator]:
 
 def entry(kind: type[Any], **addresses: Address) -> Any:
     more: dict[str, Any] = {"pay": OnAccount()} if kind is PlaceOrder else {}
-    return kind(order_id="A", lines=[line("mug", 1)], **more, **addresses)
+    more |= addresses
+    return kind(order_id="A", lines=[line("mug", 1)], **more)
 
 
 @pytest.mark.parametrize("kind", [PlaceOrder, DraftOrder])

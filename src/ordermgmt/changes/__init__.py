@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
 from ..engine.capability import Capability, Rule
+from ..engine.lifecycle import Lifecycle
+from ..engine.messages import Command
 from ..orders.amending import lookups_of_amending
+from ..orders.asking import one_more
+from ..orders.model import Order
 from .flow import REACTIONS
 from .lifecycle import CHANGE
 from .messages import (
@@ -42,6 +47,16 @@ def _by_id(command: Any) -> str:
     return str(command.change_id)
 
 
+def _of_an_order(order: Order, lifecycle: Lifecycle | None) -> Iterable[Command[Any]]:
+    yield DraftOrderChange(change_id=f"{order.order_id}:change", order_id=order.order_id, amendment=one_more(order))
+
+
+def _of_a_change(change: OrderChange, lifecycle: Lifecycle | None) -> Iterable[Command[Any]]:
+    commands = (RequestOrderChange, ConfirmOrderChange, DeclineOrderChange, CancelOrderChange, RevertOrderChange)
+    for command in commands:
+        yield command(change_id=change.change_id)
+
+
 changes = Capability(
     kind="change",
     state=OrderChange,
@@ -66,6 +81,7 @@ changes = Capability(
     evolve=EVOLVE,
     reactions=REACTIONS,
     indexes={"status": lambda change: change.status, "order": lambda change: change.order_id},
+    asks={"order": _of_an_order, "change": _of_a_change},
 )
 
 __all__ = ["changes"]

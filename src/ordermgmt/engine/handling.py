@@ -12,7 +12,7 @@ before a row already taken, the attempt gives up and is started again with the u
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, cast, get_type_hints
 
 import attrs
 from pendulum import DateTime
@@ -31,7 +31,7 @@ from ..errors import (
 from .approvals import KIND as APPROVAL_KIND
 from .approvals import NeedsApproval, UseApproval, approval_id, standing
 from .assembly import FOLLOW_UPS_MAX, ROUNDS_MAX, Assembly
-from .capability import Capability, Rule, Seen, as_type
+from .capability import Capability, Rule, Seen
 from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins
 from .discrepancies import DiscrepancyOpened
 from .effects import ClaimEffect, EffectPlanned, Intent, idempotency_key
@@ -309,7 +309,7 @@ class Deciding:
 
         It is the command that somebody asked which is approved, with all that follows from it.
         """
-        root = as_type(self._root, Command)
+        root = cast("Command[Any]", self._root)
         id = approval_id(self._assembly.target(root), self._version, root)
         if id in self._approved:
             return ()

@@ -43,7 +43,7 @@ class Policies(Sequence[NamedPolicy]):
     def __init__(self, policies: Iterable[NamedPolicy] = ()) -> None:
         if not is_listed(policies):
             raise Misconfigured(f"policies must be a list of NamedPolicy (got {shorten(policies)})")
-        self._policies = tuple(policies)
+        self._policies: tuple[NamedPolicy, ...] = tuple(policies)
         for policy in self._policies:
             _check(policy)
         names = self.names

@@ -9,7 +9,10 @@ from typing import Any
 from ..engine.lifecycle import Lifecycle
 from ..engine.messages import Command, Key
 from ..money import Money
+from .amending import AmendOrder, RevertAmendment
+from .amendment import Amendment, LineChange
 from .drafts import PlaceDraft, QuoteOrder, WithdrawQuote
+from .goods import SetGoodsAside
 from .holds import AddNote, HoldOrder, ReleaseHold
 from .messages import (
     AdvanceOrder,
@@ -46,6 +49,17 @@ def asks(order: Order, lifecycle: Lifecycle | None) -> Iterable[Command[Any]]:
     cancellable = next((line for line in lines if line.count(*IN_THE_HOUSE)), lines[0])
     yield CancelUnits(order_id=id, units={cancellable.line_id: 1})
     yield GrantCredit(order_id=id, amount=Money.of_minor(1, order.currency))
+    yield SetGoodsAside(order_id=id)
+    yield AmendOrder(order_id=id, amendment=one_more(order))
+    yield RevertAmendment(order_id=id)
+
+
+def one_more(order: Order) -> Amendment:
+    """One unit more of its first line that is wanted."""
+    lines = list(order.lines.values())
+    line = next((line for line in lines if line.count("cancelled") < line.quantity), lines[0])
+    wanted = line.quantity - line.count("cancelled") + 1
+    return Amendment(lines=[LineChange(line_id=line.line_id, quantity=wanted)])
 
 
 def _header(id: str) -> Iterable[OrderCommand]:
@@ -56,8 +70,9 @@ def _header(id: str) -> Iterable[OrderCommand]:
 
 
 def parts(order: Order) -> Iterable[Key]:
-    """Its payments and parcels."""
+    """Its payments, its parcels, and the change that is open."""
     return [
+        *([("change", order.change)] if order.change else ()),
         *(("payment", payment_id) for payment_id in order.payments),
         *(("shipment", shipment_id) for shipment_id in order.shipments),
     ]

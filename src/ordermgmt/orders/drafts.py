@@ -210,7 +210,8 @@ def _place(command: PlaceDraft, state: Order | None, seen: Seen, at: DateTime) -
     order = _as_draft(state, command.order_id, seen)
     if order.quoted_until is not None and order.quoted_until <= at:
         raise QuoteOver(order.order_id, order.quoted_until)
-    content = {name: getattr(order, name) for name in _CONTENT} | {"lines": tuple(order.lines.values())}
+    content: dict[str, Any] = {name: getattr(order, name) for name in _CONTENT}
+    content["lines"] = tuple(order.lines.values())
     placed = OrderPlaced(
         **content,
         terms=agreed(command.pay, total_of(content)),

@@ -283,7 +283,8 @@ def agreed(pay: Any, total: Money) -> Terms:
             return Terms(kind="elsewhere", method=method, minor=amount.minor, reference=reference)
         case PayNow(tenders=tenders):
             return Terms(kind="now", tenders=split(tenders, total))
-    raise InvalidInput("pay must be PayNow, OnAccount or PaidElsewhere")
+        case _:
+            raise InvalidInput("pay must be PayNow, OnAccount or PaidElsewhere")
 
 
 def split(tenders: Iterable[Any], total: Money) -> tuple[TenderTerms, ...]:
