@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ordermgmt import CancelOrder, Declined, verify
-from ordermgmt.engine.effects import ATTEMPTS_MAX, BACKOFF_MAX, backoff
+from ordermgmt.engine.effects import ATTEMPTS_MAX, BACKOFF_MAX, ParkEffect, backoff
 from ordermgmt.errors import NotAllowed
 from ordermgmt.payments.messages import CapturePayment, VoidPayment
 from tests.effects.stage import HOUR, MINUTE, OPEN, Card, Crash, Stage, die
@@ -275,6 +275,18 @@ class TestCancelling:
         stage.run()
         assert len(refused) == 1
         stage.agrees()
+
+    def test_a_worker_who_meant_to_park_it_does_not_undo_a_persons_retry(self):
+        stage = Stage(lambda clock: Card.neither(clock=clock))
+        stage.ask("Authorise")
+        stage.card.fail_next()
+        stage.run(HOUR)
+        parked = stage.the("Authorise")
+        assert parked.status == "parked"
+        stage.shop.effects.retry(parked.effect_id, note="the terminal was off")
+        late = ParkEffect(effect_id=parked.effect_id, token=parked.token, reason="nobody knows")
+        stage.shop.handle(late)
+        assert stage.the("Authorise").status == "unknown"
 
     def test_what_was_put_off_under_a_new_key_can_for_it_was_never_executed(self):
         stage = Stage(lambda clock: Card.lookup_only(clock=clock))

@@ -569,7 +569,8 @@ EVOLVE: Mapping[type[Event], Evolve] = {
     EffectParked: lambda state, e: _moved(
         state, e, reason=e.reason, doubtful=state.doubtful or state.status == "sending"
     ),
-    EffectRetried: lambda state, e: _moved(state, e, reason=e.note, due=e.due, attempts=0),
+    # A new token: whoever still means to park it for what was so before the person decided is too late.
+    EffectRetried: lambda state, e: _moved(state, e, reason=e.note, due=e.due, attempts=0, token=state.token + 1),
     EffectCancelled: lambda state, e: _moved(state, e, reason=e.reason),
 }
 
