@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import os
 import random
 import select
@@ -448,12 +449,18 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def run(kills: int, seed: int, where: Path | None, progress: Callable[[Figures], None] = lambda _: None) -> Figures:
-    """That many kills, in rounds of a fresh file each; ends early when something is wrong."""
+def run(
+    kills: int,
+    seed: int,
+    where: Path | None,
+    progress: Callable[[Figures], None] = lambda _: None,
+    seconds_max: float = math.inf,
+) -> Figures:
+    """That many kills, in rounds of a fresh file each; ends early when something is wrong or the time is over."""
     figures = Figures()
     begun = time.monotonic()
     warm_up()
-    while figures.kills < kills and figures.clean:
+    while figures.kills < kills and figures.clean and figures.seconds < seconds_max:
         with tempfile.TemporaryDirectory(dir=where) as place, provider() as till:
             round_seed = seed + figures.kills
             # Each round ends with two kills of its own.
@@ -487,6 +494,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.killing", description="kill -9, again and again")
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--kills", type=int, default=5000)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further round after so long (SQLite)")
     parser.add_argument("--crashes", type=int, default=0, help="of the PostgreSQL server, among the kills")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--folder", type=Path, default=folder(), help="where the files lie; in memory by default")
@@ -498,7 +506,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.store == "postgres":
         figures = run_on_postgres(asked.kills, asked.crashes, asked.seed, progress)
     else:
-        figures = run(asked.kills, asked.seed, asked.folder, progress)
+        figures = run(asked.kills, asked.seed, asked.folder, progress, 60 * asked.minutes)
     if asked.json:
         print(json.dumps(attrs.asdict(figures)))
     else:

@@ -1,4 +1,4 @@
-"""Long runs: ``python -m ordermgmt.testing.simulation --steps 2000 --seeds 500 --jobs 2``.
+"""Long runs: ``python -m ordermgmt.testing.simulation --steps 2000 --minutes 60 --jobs 2``.
 
 Prints the hits by kind of fault, every breach with its story, and fails where a law was broken or a kind of fault
 never happened.  A breach is seen again with ``--first SEED --seeds 1`` and the same ``--steps``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
+from itertools import count, islice
 
 from .many import Summary, ordinary, run_many
 
@@ -16,7 +17,8 @@ from .many import Summary, ordinary, run_many
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ordermgmt.testing.simulation", description=__doc__)
     parser.add_argument("--steps", type=int, default=1_000, help="steps of the faulty phase of each world (1000)")
-    parser.add_argument("--seeds", type=int, default=100, help="how many worlds (100)")
+    parser.add_argument("--seeds", type=int, help="how many worlds (100; without end where minutes are given)")
+    parser.add_argument("--minutes", type=float, help="begin no further world after so long")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -32,10 +34,12 @@ def _progress(summary: Summary) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run, print, and answer the exit code."""
     wanted = _arguments(argv)
+    seeds = wanted.seeds if wanted.seeds is not None or wanted.minutes is not None else 100
     summary = run_many(
         partial(ordinary, steps=wanted.steps),
-        range(wanted.first, wanted.first + wanted.seeds),
+        islice(count(wanted.first), seeds),
         jobs=wanted.jobs,
+        enough=lambda told: wanted.minutes is not None and told.seconds >= 60 * wanted.minutes,
         progress=(lambda _: None) if wanted.quiet else _progress,
     )
     print(summary)  # noqa: T201 - a command line prints
