@@ -6,13 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from ordermgmt import Order, OrderManagement, OutcomeUnknown, PlaceOrder, ReceiveStock, Stock, StorageFailed
+from ordermgmt import (
+    Order,
+    OrderManagement,
+    OutcomeUnknown,
+    PlaceOrder,
+    ReceiveStock,
+    Stock,
+    StorageFailed,
+    SystemClock,
+)
 from ordermgmt.storage import PostgresStorage
 from ordermgmt.testing import FakePayments
 from ordermgmt.testing.conformance.storage import save, written
 from tests.faults.postgres_line import AFTER, BEFORE, line_to
 from tests.stories import card_pays, laws_hold
 from tests.stories import line as order_line
+
+END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ordermgmt'"
 
 
 @pytest.fixture
@@ -102,3 +113,26 @@ def test_while_nobody_gets_through_the_store_says_so(postgres_storage, line):
             save(storage, written("A-1"))
         line.closed = False
         save(storage, written("A-1"))
+
+
+def test_a_server_that_was_restarted_between_two_calls_is_not_noticed(postgres, postgres_storage):
+    save(postgres_storage, written("A-1"))
+    postgres.do(END_ALL, "SELECT pg_sleep(0.1)")
+    save(postgres_storage, written("A-2"))
+    postgres.do(END_ALL, "SELECT pg_sleep(0.1)")
+    assert len(postgres_storage.feed()) == 2
+
+
+def test_a_connection_that_dies_before_the_commit_is_a_reason_to_decide_again(postgres, postgres_storage):
+    asked: list[str] = []
+
+    class ClockThatKills(SystemClock):
+        def now(self):
+            if not asked:
+                asked.append("now")
+                postgres.do(END_ALL)
+            return super().now()
+
+    shop = OrderManagement(storage=postgres_storage, clock=ClockThatKills())
+    assert shop.handle(ReceiveStock(sku="mug", quantity=5)).on_hand == 5
+    assert asked

@@ -32,6 +32,8 @@ from ordermgmt.storage.postgres_texts import BEGIN, Statements, Texts, Values
 __all__ = ["NewerSchema", "PostgresStorage"]
 
 POLL_SECONDS = 0.002
+ATTEMPTS_MAX = 5
+"""How many connections in a row may turn out to be dead before the caller hears of it."""
 IDLE = TransactionStatus.IDLE
 
 
@@ -156,11 +158,7 @@ class PostgresStorage:
     def erase(self, subject: str) -> int:
         """Forget every value about a person; the server overwrites them when it vacuums the table."""
         check_texts((subject,))
-        try:
-            with _Borrowed(self._connections) as connection:
-                return connection.execute(self._texts.erase, [subject]).rowcount
-        except psycopg.Error as error:
-            raise failure(error) from error
+        return int(self._ask(self._texts.erase_told, [subject])[0][0])
 
     def statuses(self, kind: str) -> Mapping[str, int]:
         check_texts((kind,))
@@ -201,17 +199,17 @@ class PostgresStorage:
 
     def _ask(self, text: bytes, values: Values) -> list[Any]:
         """The rows that answer a question; asked again where the connection had died since it was used last."""
-        for attempt in (1, 2, 3):
+        for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 with _Borrowed(self._connections) as connection:
                     try:
                         return _rows(connection, text, values) if text else []
                     except psycopg.OperationalError:
-                        if attempt == 3 or not connection.closed:
+                        if attempt == ATTEMPTS_MAX or not connection.closed:
                             raise
             except psycopg.Error as error:
                 raise failure(error) from error
-        raise AssertionError  # pragma: no cover - the third time it was raised
+        raise AssertionError  # pragma: no cover - the last time it was raised
 
 
 class PostgresTransaction:
@@ -241,15 +239,17 @@ class PostgresTransaction:
         return self
 
     def _begun(self) -> Connection:
+        attempt = 0
         while True:
+            attempt += 1
             connection = self._connections.borrow()
             try:
                 connection.execute(BEGIN)
             except BaseException as error:
                 died = connection.closed and isinstance(error, psycopg.OperationalError)
                 self._connections.give_back(connection)
-                # An idle connection dies with the server it was opened to; the next one is a fresh one at last.
-                if died:
+                # An idle connection dies with the server it was opened to; the next one is a fresh one.
+                if died and attempt < ATTEMPTS_MAX:
                     continue
                 raise
             return connection

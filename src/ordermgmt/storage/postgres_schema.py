@@ -232,6 +232,7 @@ def migrate(execute: Execute, schema: str, migrations: Sequence[Migration] = MIG
         if _checked_version(execute, schema, newest) >= version:
             continue
         execute("BEGIN", ())
+        execute("SET LOCAL statement_timeout = 0", ())  # a large table takes as long as it takes
         # One at a time; whoever waited finds the step done.
         execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 28525))", [f"ordermgmt migrates {schema}"])
         if _checked_version(execute, schema, newest) < version:

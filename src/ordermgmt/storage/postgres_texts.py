@@ -118,6 +118,9 @@ class Statements:
         )
         self.personal = of("SELECT ref, doc FROM {s}.personal WHERE ref = ANY(%s)")
         self.erase = of("DELETE FROM {s}.personal WHERE subject = %s")
+        self.erase_told = of(
+            "WITH gone AS (DELETE FROM {s}.personal WHERE subject = %s RETURNING 1) SELECT count(*) FROM gone"
+        )
         self.statuses = of("SELECT value, count(*) FROM {s}.idx WHERE kind = %s AND name = 'status' GROUP BY value")
         self.installation = of("SELECT installation FROM {s}.meta")
         everything = "SELECT '', id, version, doc, head, at FROM {s}.entity WHERE kind = %s"
