@@ -177,6 +177,11 @@ class TestTheTree:
     def test_storage_knows_no_capability(self) -> None:
         assert told(from_folder(IMPORTS, "storage", to=CAPABILITIES)) == []
 
+    def test_prices_are_pure_and_know_no_capability_and_no_storage(self) -> None:
+        assert told(from_folder(IMPORTS, "pricing", to=CAPABILITIES | {"storage", "testing"})) == []
+        of_the_engine = {one.of for one in IMPORTS if one.folder == "pricing" and one.of_folder == "engine"}
+        assert all(of.startswith("ordermgmt.engine.messages") for of in of_the_engine)
+
     def test_only_the_test_kit_imports_hypothesis(self) -> None:
         assert told(of_packages(IMPORTS, {"hypothesis"}, except_in={"testing"})) == []
 

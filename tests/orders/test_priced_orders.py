@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from ordermgmt import (
     AmendOrder,
+    AsyncOrderManagement,
     CancelOrder,
     CancelUnits,
     CurrencyMismatch,
@@ -212,6 +214,18 @@ def test_shipping_has_a_class_too(clock: ManualClock):
     order = a_shop_with_rates(clock).handle(order_of("gift", shipping=shipping))
 
     assert [charge.minor for charge in order.charges] == [1210]
+
+
+def test_an_awaiting_shop_asks_for_rates_too(clock: ManualClock):
+    rates = TaxTable({"standard": {"": [VAT]}})
+    shop = AsyncOrderManagement(storage=MemoryStorage(), gateways={"card": FakePayments(clock=clock)}, taxes=rates)
+
+    async def live() -> Order:
+        await shop.handle(ReceiveStock(sku="mug", quantity=1))
+        mug = line("mug", 1, tax_class="standard")
+        return await shop.handle(PlaceOrder(order_id="A", lines=[mug], pay=card_pays(), prices="exclusive"))
+
+    assert asyncio.run(live()).total == eur("12.00")
 
 
 def test_rates_that_change_afterwards_change_nothing(clock: ManualClock):
