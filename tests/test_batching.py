@@ -34,6 +34,7 @@ from ordermgmt import (
     Stock,
     StorageFailed,
 )
+from ordermgmt.batching import _Call
 from ordermgmt.engine.transaction import Transaction, Write
 from ordermgmt.storage import MemoryStorage, SqliteStorage
 from tests.stories import laws_hold
@@ -272,6 +273,24 @@ class TestThreads:
         assert errors == [Stopped]
         assert kinds.count(OutcomeUnknown) == 3
         assert kinds.count(Order) == 4
+
+    def test_whoever_is_interrupted_when_it_was_to_lead_hands_over(self, shop: OrderManagement, store: Store) -> None:
+        batcher = Batcher(shop, max_batch=1)
+        store.entered.clear()
+        store.gate.clear()
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(batcher.handle, buy("A-1"))
+            assert store.entered.wait(20)
+            interrupted = _Call(shop.prepared(buy("A-2")))
+            batcher._waiting.append(interrupted)
+            last = pool.submit(batcher.handle, buy("A-3"))
+            wait_until(lambda: len(batcher._waiting) == 2)
+            store.gate.set()
+            assert first.result(20).order_id == "A-1"
+            assert interrupted.woken.wait(20)
+            batcher._leave(interrupted)
+            assert last.result(20).order_id == "A-3"
+        assert sorted(order.order_id for order in shop.find(Order)) == ["A-1", "A-3"]
 
     @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
     def test_many_threads_leave_the_store_in_order(

@@ -34,8 +34,10 @@ from ordermgmt import (
     ReceiveStock,
     Stock,
     StorageBusy,
+    StorageFailed,
     Tender,
 )
+from ordermgmt.engine.transaction import Entry, Row, Write
 from ordermgmt.storage import MemoryStorage, NewerSchema, SqliteStorage
 from ordermgmt.testing import FakePayments
 from tests.stories import laws_hold
@@ -363,6 +365,26 @@ class TestWithOthers:
         inside.handle(buy("A-2"))
         host.execute("ROLLBACK")
         assert [order.order_id for order in shop.find(Order)] == ["A-1"]
+
+    def test_what_was_half_saved_when_it_failed_is_undone_and_the_hosts_own_rows_stay(
+        self, shop: OrderManagement, host: sqlite3.Connection
+    ) -> None:
+        host.execute("CREATE TABLE invoice (number TEXT)")
+        host.execute("BEGIN")
+        host.execute("INSERT INTO invoice VALUES ('R-1')")
+        at = "2026-01-01T00:00:00.000000Z"
+        row = Row(("thing", "1"), 1, b"{}", "", at)
+        # Its event is there already in another's name, so the row is written and then the event is refused.
+        host.execute(
+            "INSERT INTO history (kind, id, version, doc, hash, at, actor, cause, command_id)"
+            " VALUES ('thing', '1', 1, x'7b7d', '', '', '', '', '')"
+        )
+        entry = Entry(("thing", "1"), 1, b"{}", "", at, "", "", "")
+        with pytest.raises(StorageFailed), shop.within(host).storage.transaction() as transaction:
+            transaction.commit([Write(row, 0, (entry,), {}, {})])
+        host.execute("COMMIT")
+        assert host.execute("SELECT count(*) FROM entity WHERE kind = 'thing'").fetchone() == (0,)
+        assert host.execute("SELECT number FROM invoice").fetchall() == [("R-1",)]
 
     def test_a_shop_can_be_made_of_the_joined_store_alone(
         self, shop: OrderManagement, host: sqlite3.Connection
