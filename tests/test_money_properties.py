@@ -233,3 +233,8 @@ def test_whatever_is_given_is_read_exactly_or_refused_at_once(kind: Any, amount:
     else:
         assert type(amount) in (int, str, Decimal)
         assert read.amount == Decimal(amount)
+
+
+@given(amounts.filter(lambda amount: abs(amount.amount) < 10**12))
+def test_a_price_made_of_money_is_the_one_that_is_written_so(amount: Money) -> None:
+    assert UnitPrice.of(amount) == UnitPrice(amount.amount, amount.currency)

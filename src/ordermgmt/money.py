@@ -370,7 +370,13 @@ class UnitPrice:
         if isinstance(price, UnitPrice):
             return price
         if isinstance(price, Money):
-            return cls(price.amount, price.currency)
+            # Not by way of its text: hosts price every line so.
+            micros = price.minor * _POWERS_OF_TEN[_PRICE_DECIMALS - exponent(price.currency)]
+            _check_price(micros)
+            made = _new(cls)
+            object.__setattr__(made, "micros", micros)
+            object.__setattr__(made, "currency", price.currency)
+            return made
         raise InvalidAmount(f"{_shown(price)} is not a price; give Money or a UnitPrice")
 
     @classmethod
