@@ -104,6 +104,7 @@ from ordermgmt import (
     RevertAmendment,
     RevertOrderChange,
     RoundingPolicy,
+    SetGoodsAside,
     Shipment,
     Stock,
     Surcharge,

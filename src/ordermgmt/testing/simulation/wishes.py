@@ -17,6 +17,7 @@ from ...money import Money, UnitPrice
 from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
 from ...orders.holds import AddNote, HoldOrder, ReleaseHold
 from ...orders.messages import (
+    AdvanceOrder,
     CancelOrder,
     CancelUnits,
     CloseOrder,
@@ -153,12 +154,21 @@ def _hold(world: World, order: Order) -> Command[Any]:
 # What becomes of it.
 
 
+def _own_steps(world: World, order: Order) -> list[str]:
+    """The steps from here that a host drew into its lifecycle."""
+    lifecycle = world.shop.assembly.by_kind["order"].lifecycle
+    drawn = lifecycle.allowed(order.status) if lifecycle is not None else ()
+    return [step for step in drawn if lifecycle is not None and step in lifecycle.own_triggers]
+
+
 def wish(world: World, order: Order) -> Command[Any] | None:
     """What a customer, or somebody in the office, wants of an order; None where that makes no sense."""
     live = [one for one in world.watch.states("order") if one.status not in ENDED]
     drafts = [one for one in live if one.is_draft]
     if drafts and world.random.random() < 0.35:
         return _about_a_draft(world, world.choice(drafts))
+    if (steps := _own_steps(world, order)) and world.random.random() < 0.4:
+        return AdvanceOrder(order_id=order.order_id, step=world.choice(steps))
     held = [one for one in live if one.holds]
     if held and world.random.random() < 0.25:
         return _hold(world, world.choice(held))
