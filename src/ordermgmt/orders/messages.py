@@ -157,7 +157,7 @@ class Line:
     """When the buyer wants to have it, if that is not when they want the rest."""
     taxes: tuple[Tax, ...] | None = field(default=None, converter=taxes_of)
     """Its taxes; None where its tax class decides, or the item's."""
-    tax_class: str = field(default="", validator=checked_note)
+    tax_class: str = ""
     """What the shop's tax rates call it; empty where the item tells it."""
     discounts: tuple[Discount, ...] = field(default=(), converter=discounts_of)
     """What is off this line, before the order's own discounts."""
@@ -167,6 +167,8 @@ class Line:
     def __attrs_post_init__(self) -> None:
         check_quantity(self.quantity)
         check_sold(self)
+        if self.tax_class != "":
+            check_text(self.tax_class, "tax_class")
         if self.line_id != "":
             check_id(self.line_id, "line_id")
 

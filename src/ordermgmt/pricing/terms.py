@@ -226,6 +226,8 @@ def unit_price_of(price: Any) -> Any:
 
 def discounts_of(discounts: Iterable[Discount]) -> tuple[Discount, ...]:
     """A line's own discounts.  A converter; raises `InvalidInput`."""
+    if discounts.__class__ is tuple and not discounts:
+        return ()
     checked: tuple[Discount, ...] = several(discounts, Discount, "discounts", DISCOUNTS_MAX)
     for discount in checked:
         if discount.on != "lines" or discount.only:
