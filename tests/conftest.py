@@ -15,10 +15,10 @@ from ordermgmt import ManualClock, OrderManagement
 from ordermgmt.engine.transaction import Storage
 from ordermgmt.storage import MemoryStorage, SqliteStorage
 from ordermgmt.testing import FakeCarrier, FakePayments
-from tests.servers import postgres, postgres_schema, postgres_storage
+from tests.servers import own_postgres, postgres, postgres_schema, postgres_storage
 from tests.stories import laws_hold
 
-__all__ = ["postgres", "postgres_schema", "postgres_storage"]  # fixtures for all tests
+__all__ = ["own_postgres", "postgres", "postgres_schema", "postgres_storage"]  # fixtures for all tests
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of the test's own is made in it
 

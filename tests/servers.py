@@ -143,11 +143,22 @@ def postgres_schema(postgres: Server) -> Iterator[str]:
 
 
 @pytest.fixture
+def own_postgres(postgres: Server) -> Server:
+    """The same, for tests that change settings of the whole server; a host's own is left alone."""
+    if postgres.data is None:
+        pytest.skip("changes settings of the whole server, and this one is the host's")
+    return postgres
+
+
+@pytest.fixture
 def postgres_storage(postgres: Server, postgres_schema: str) -> Iterator[PostgresStorage]:
     """An empty store on it."""
     storage = PostgresStorage(postgres.uri, schema=postgres_schema)
     yield storage
     storage.close()
+    if postgres.data is None:
+        postgres.do(f"DROP SCHEMA {postgres_schema} CASCADE")
+        return
     tables = ("entity", "history", "idx", "personal")
     postgres.do(
         # As its superuser one may even empty what is append-only.

@@ -135,9 +135,9 @@ def test_whoever_waits_too_long_for_a_row_is_told_that_the_store_is_busy(postgre
         assert not hasty.read([("order", "A-2")])
 
 
-def test_two_who_wait_for_each_other_are_sent_back_to_decide_again(postgres, storage):
+def test_two_who_wait_for_each_other_are_sent_back_to_decide_again(own_postgres, storage):
     # An engine takes rows in one order; who does not is found out by the server.
-    postgres.do("ALTER SYSTEM SET deadlock_timeout = '20ms'", "SELECT pg_reload_conf()")
+    own_postgres.do("ALTER SYSTEM SET deadlock_timeout = '20ms'", "SELECT pg_reload_conf()")
     save(storage, written("A"), written("B"))
     first_taken = threading.Barrier(2)
 
@@ -155,7 +155,7 @@ def test_two_who_wait_for_each_other_are_sent_back_to_decide_again(postgres, sto
     try:
         outcomes = together(2, work)
     finally:
-        postgres.do("ALTER SYSTEM RESET deadlock_timeout", "SELECT pg_reload_conf()")
+        own_postgres.do("ALTER SYSTEM RESET deadlock_timeout", "SELECT pg_reload_conf()")
     assert sum(keys is not None for keys in outcomes) == 1
 
 

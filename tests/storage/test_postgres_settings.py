@@ -41,18 +41,21 @@ def test_every_level_that_writes_here_first_is_taken(postgres, schema, level):
     PostgresStorage(postgres.uri_with(synchronous_commit=level), schema=schema).close()
 
 
-def test_a_server_that_does_not_sync_is_refused(postgres, schema):
-    with set_to(postgres, "fsync", "off"):
-        refused(postgres.uri, "set fsync=on and restart", schema=schema)
+def test_a_server_that_does_not_sync_is_refused(own_postgres, schema):
+    with set_to(own_postgres, "fsync", "off"):
+        refused(own_postgres.uri, "set fsync=on and restart", schema=schema)
 
 
-def test_a_server_that_may_tear_pages_is_refused(postgres, schema):
-    with set_to(postgres, "full_page_writes", "off"):
-        refused(postgres.uri, "set full_page_writes=on", schema=schema)
+def test_a_server_that_may_tear_pages_is_refused(own_postgres, schema):
+    with set_to(own_postgres, "full_page_writes", "off"):
+        refused(own_postgres.uri, "set full_page_writes=on", schema=schema)
 
 
-def test_a_connection_that_is_opened_later_is_judged_as_well(postgres, schema):
-    with closing(PostgresStorage(postgres.uri, schema=schema)) as storage, set_to(postgres, "full_page_writes", "off"):
+def test_a_connection_that_is_opened_later_is_judged_as_well(own_postgres, schema):
+    with (
+        closing(PostgresStorage(own_postgres.uri, schema=schema)) as storage,
+        set_to(own_postgres, "full_page_writes", "off"),
+    ):
         with storage.transaction(), pytest.raises(Misconfigured):
             storage.feed()  # on a second connection
         assert not storage.feed()

@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_history_on_every_storage(
         partial(SqliteStorage, tmp_path / "shop.db"),
         partial(PostgresStorage, postgres.uri, schema=postgres_schema),
     ]
-    digests = [simulate(seed=seed, steps=300, storage=store).digest for store in stores]
+    digests = [simulate(seed=seed, steps=200, storage=store).digest for store in stores]
     assert len(set(digests)) == 1
 
 
