@@ -35,7 +35,7 @@ from ordermgmt.engine.transaction import Write
 from ordermgmt.engine.working_set import Entity
 from ordermgmt.errors import Conflict
 from ordermgmt.money import Money
-from ordermgmt.orders import model
+from ordermgmt.orders import amending, amendment, model, stretches
 from ordermgmt.orders import rules as order_rules
 from ordermgmt.orders.drafts import PlaceDraft
 from ordermgmt.orders.holds import HoldReleased
@@ -58,6 +58,7 @@ from ordermgmt.shipments.messages import LabelVoidAsked, RecordLabel
 from ordermgmt.stock.messages import (
     CommitReservation,
     ReleaseStock,
+    ReplaceClaims,
     ReserveStock,
     StockIssued,
     StockReleased,
@@ -785,6 +786,50 @@ def a_search_misses_the_last_of_a_page(garden: Garden) -> None:
             return list(super().find(query))[: max(query.limit - 1, 0)][:3]
 
     garden.store(Blind)
+
+
+# Changes of orders.
+
+
+@mutant("changes")
+def claims_do_not_follow_an_amendment(garden: Garden) -> None:
+    garden.forget("order", "claims_follow_the_amendment")
+
+
+@mutant("changes")
+def units_that_an_amendment_lets_go_stay_in_their_parcel(garden: Garden) -> None:
+    garden.forget("shipment", "take_out_what_is_let_go")
+
+
+@mutant("changes")
+def a_change_that_has_ended_keeps_its_order(garden: Garden) -> None:
+    garden.forget("change", "the_order_is_free")
+
+
+@mutant("changes")
+def a_confirmed_change_changes_nothing(garden: Garden) -> None:
+    garden.forget("change", "amend_the_order")
+
+
+@mutant("changes")
+def added_units_are_not_counted(garden: Garden) -> None:
+    def recast(line: Any, cast: Any) -> Any:
+        return changed(before(line, cast), quantity=line.quantity)
+
+    before = garden.patch(amending, "recast", recast)
+
+
+@mutant("changes")
+def an_amended_line_gains_a_cent(garden: Garden) -> None:
+    garden.patch(amendment, "amount", lambda stretches: before(stretches) + 1)
+    before = stretches.amount
+
+
+@mutant("changes")
+def claims_that_are_replaced_are_not_given_up(garden: Garden) -> None:
+    garden.decide(
+        "reservation", ReplaceClaims, lambda inner: lambda command, *rest: inner(changed(command, takes=()), *rest)
+    )
 
 
 # Adapters.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..changes.model import OrderChange
+from ..orders.amending import ENDED
 from ..orders.model import Order
 from ..orders.stretches import amount
 from .reading import Findings, View
@@ -15,6 +16,8 @@ def change_laws(view: View, change: OrderChange) -> Findings:
     order = view.state("order", change.order_id)
     if order is None:
         yield "C4", f"its order {change.order_id} does not exist"
+    elif isinstance(order, Order) and change.open and order.status in ENDED:
+        yield "C4", f"it is {change.status}, but its order is {order.status}"
     elif isinstance(order, Order) and change.open != (order.change == change.change_id):
         knows = f"order {order.order_id} knows of {order.change or 'none'}"
         yield "C4", f"it is {change.status}, but {knows}"

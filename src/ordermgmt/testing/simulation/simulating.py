@@ -19,6 +19,7 @@ def simulate(
     faults: Faults | None = None,
     storage: Callable[[], Storage] = MemoryStorage,
     exclusive: bool | None = None,
+    changes: bool = False,
 ) -> Outcome:
     """Live through a world of this seed: so many steps with faults, then a calm phase, then a last judgement.
 
@@ -30,6 +31,7 @@ def simulate(
         storage: Makes an empty store.
         exclusive: True: transactions one at a time.  False: all at once, guarded by versions only.  None: even seeds
             one at a time, odd ones all at once.
+        changes: Whether orders are changed after they were placed, at once and by changes that somebody answers.
 
     Raises:
         SimulationFailed: A law was broken.
@@ -42,6 +44,7 @@ def simulate(
             faults,
             storage=store,
             exclusive=seed % 2 == 0 if exclusive is None else exclusive,
+            changes=changes,
         )
         while world.steps < steps:
             world.step()

@@ -19,6 +19,7 @@ from ...engine.effects import EffectSucceeded, Intent
 from ...engine.messages import Event
 from ...engine.transaction import Entry, Key
 from ...management import OrderManagement
+from ...orders.amending import OrderAmended
 from ...orders.messages import OrderConfirmed, UnitsMoved
 from ...orders.model import Order
 from ...payments.model import Payment
@@ -171,8 +172,8 @@ class Watch:
                 self._received[key[1]] += event.quantity
             case StockReserved() | StockReleased() | StockSetAside() | StockIssued():
                 self._moved[key[1], type(event).__name__] += event.quantity
-            case UnitsMoved():
-                for move in event.moves:
+            case UnitsMoved() | OrderAmended():
+                for move in event.moves if isinstance(event, UnitsMoved) else event.let_go:
                     line = state.lines[move.line_id]
                     follows = _STOCK_FOLLOWS.get((move.arrow, move.source), "")
                     if follows and line.kind == "stocked":

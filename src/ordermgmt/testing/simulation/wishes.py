@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from ...changes.messages import (
+    CancelOrderChange,
+    ConfirmOrderChange,
+    DeclineOrderChange,
+    DraftOrderChange,
+    RequestOrderChange,
+    RevertOrderChange,
+)
 from ...engine.messages import Command
 from ...money import Money, UnitPrice
+from ...orders.amending import AmendOrder, RevertAmendment
+from ...orders.amendment import Amendment, LineChange
 from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
 from ...orders.holds import AddNote, HoldOrder, ReleaseHold
 from ...orders.messages import (
@@ -54,6 +64,8 @@ if TYPE_CHECKING:
     from .world import World
 
 SKUS = ("cup", "hat", "pen")
+CHANGING = 0.5
+"""How often somebody wants a placed order changed, in a world where orders are changed."""
 
 # An order.
 
@@ -136,6 +148,8 @@ def _about_a_draft(world: World, order: Order) -> Command[Any]:
         return QuoteOrder(order_id=id, valid_for=timedelta(hours=world.choice((1, 6))))
     if chance < 0.75:
         return WithdrawQuote(order_id=id, reason="wrong price")
+    if chance < 0.8:
+        return HoldOrder(order_id=id, reason="credit limit")
     if chance < 0.95:
         line = Line(sku=world.choice(SKUS), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
         return EditDraft(order_id=id, lines=[line], carrier=order.ship_by, channel="web", external=order.external)
@@ -165,6 +179,9 @@ def wish(world: World, order: Order) -> Command[Any] | None:
     """What a customer, or somebody in the office, wants of an order; None where that makes no sense."""
     live = [one for one in world.watch.states("order") if one.status not in ENDED]
     drafts = [one for one in live if one.is_draft]
+    if world.changes and len(live) > len(drafts) and world.random.random() < CHANGING:
+        placed = [one for one in live if not one.is_draft]
+        return world.choice((_amend, _change))(world, world.choice(placed))
     if drafts and world.random.random() < 0.35:
         return _about_a_draft(world, world.choice(drafts))
     if (steps := _own_steps(world, order)) and world.random.random() < 0.4:
@@ -230,6 +247,58 @@ def _refund(world: World, order: Order) -> Command[Any] | None:
         amount=Money.of_minor(minor, order.currency),
         reason="by hand",
     )
+
+
+def _amendment(world: World, order: Order) -> Amendment:
+    """A line more or less of, at another price, or another line."""
+    line = world.choice(list(order.lines.values()))
+    standing = line.quantity - line.count("cancelled")
+    price = UnitPrice(world.choice(("2.345", "0.05", "9.99")), order.currency)
+    match world.choice(("more", "less", "less", "price", "add", "charge")):
+        case "more":
+            return Amendment(lines=[LineChange(line_id=line.line_id, quantity=standing + 1)])
+        case "less":
+            return Amendment(lines=[LineChange(line_id=line.line_id, quantity=max(standing - 1, 0))])
+        case "price":
+            return Amendment(lines=[LineChange(line_id=line.line_id, unit_price=price)])
+        case "add":
+            return Amendment(add=[Line(sku=world.choice(SKUS), quantity=1, unit_price=price)])
+        case _:
+            return Amendment(charges={"gift wrap": Money.of_minor(world.choice((0, 199)), order.currency)})
+
+
+def _amend(world: World, order: Order) -> Command[Any]:
+    """At once; or what was amended last is taken back."""
+    if world.random.random() < 0.25:
+        return RevertAmendment(order_id=order.order_id, pay=OnAccount())
+    pay = OnAccount() if world.random.random() < 0.3 else None
+    return AmendOrder(order_id=order.order_id, amendment=_amendment(world, order), pay=pay)
+
+
+def _change(world: World, order: Order) -> Command[Any]:
+    """By a change that somebody answers, or nobody does; sometimes of another order than the one at hand."""
+    open_ones = [one for one in world.watch.states("change") if one.open]
+    if not open_ones or world.random.random() < 0.3:
+        return DraftOrderChange(
+            change_id=f"{order.order_id}.c{world.actions}",
+            order_id=order.order_id,
+            amendment=_amendment(world, order),
+            expires_in=timedelta(hours=world.choice((1, 9))),
+        )
+    change_id = world.choice(open_ones).change_id
+    answer = world.choice(("request", "confirm", "confirm", "confirm", "decline", "cancel", "revert"))
+    match answer:
+        case "request":
+            return RequestOrderChange(change_id=change_id)
+        case "confirm":
+            return ConfirmOrderChange(change_id=change_id, pay=world.choice((None, None, OnAccount())))
+        case "decline":
+            return DeclineOrderChange(change_id=change_id, reason="too late")
+        case "cancel":
+            return CancelOrderChange(change_id=change_id, reason="not any more")
+        case _:
+            confirmed = [one for one in world.watch.states("change") if one.status == "confirmed"]
+            return RevertOrderChange(change_id=world.choice(confirmed).change_id if confirmed else change_id)
 
 
 WISHES: dict[Callable[[World, Order], Command[Any] | None], int] = {
