@@ -8,10 +8,12 @@ from typing import Any
 from attrs import frozen
 from pendulum import DateTime
 
+from ..changes import messages as changes
+from ..changes.model import OrderChange
 from ..engine.messages import Event
 from ..management import OrderManagement, Recorded
 from ..money import Money
-from ..orders import drafts, holds
+from ..orders import amending, drafts, holds
 from ..orders import messages as orders
 from ..orders.model import Order
 from ..payments import messages as payments
@@ -35,6 +37,7 @@ class Whole:
     payments: Mapping[str, Payment]
     shipments: Mapping[str, Shipment]
     refunds: Mapping[str, Refund]
+    changes: Mapping[str, OrderChange]
     notes: Mapping[str, str]
     """What was written down, by its reference, as far as it was not erased."""
 
@@ -48,6 +51,7 @@ class Whole:
             payments={id: shop.get(Payment, id) for id in order.payments},
             shipments={id: shop.get(Shipment, id) for id in order.shipments},
             refunds={id: shop.get(Refund, id) for id in (refunds.refund_id(order_id, n) for n in numbers)},
+            changes={change.change_id: change for change in shop.find(OrderChange, order=order_id, limit=1000)},
             notes={note.text.ref: text for note in order.notes if (text := shop.reveal(note.text, str)) is not None},
         )
 
@@ -83,6 +87,7 @@ def timeline(shop: OrderManagement, whole: Whole) -> list[Step]:
     """Everything that is worth telling, in the order in which it came about."""
     keys: list[tuple[type[Any], str]] = [
         (Order, whole.order.order_id),
+        *((OrderChange, id) for id in whole.changes),
         *((Payment, id) for id in whole.payments),
         *((Shipment, id) for id in whole.shipments),
         *((Refund, id) for id in whole.refunds),
@@ -92,7 +97,7 @@ def timeline(shop: OrderManagement, whole: Whole) -> list[Step]:
     return [step for commit in _commits(recorded) for step in _told(commit, whole)]
 
 
-_SAVED = {"shipment": 0, "order": 1, "payment": 2, "refund": 3}
+_SAVED = {"change": 0, "shipment": 1, "order": 2, "payment": 3, "refund": 4}
 """The order in which one commit saves what it changed."""
 
 
@@ -152,6 +157,34 @@ def _placed(one: Recorded, event: orders.OrderPlaced, whole: Whole) -> str:
 
 def _quoted(one: Recorded, event: drafts.OrderQuoted, whole: Whole) -> str:
     return f"Quoted: the price stands until {event.until.format('D MMM YYYY HH:mm')}"
+
+
+def _more(minor: int, whole: Whole) -> str:
+    if not minor:
+        return "for the same price"
+    return f"{whole.money(abs(minor))} {'more' if minor > 0 else 'less'}"
+
+
+def _wanted(one: Recorded, event: changes.ChangeDrafted | changes.ChangeEdited, whole: Whole) -> str:
+    return f"Change {one.id} drafted: {_more(event.settlement.difference.minor, whole)}{_because(event.reason)}"
+
+
+def _amended(one: Recorded, event: amending.OrderAmended, whole: Whole) -> str:
+    told = list[str]()
+    if event.let_go:
+        told.append(f"without {whole.units((move.line_id, move.quantity) for move in event.let_go)}")
+    more = [(line.line_id, line.add) for line in event.lines if line.add]
+    more += [(line.line_id, line.quantity) for line in event.added]
+    if more:
+        told.append(f"with {whole.units(more)} more")
+    if any(line.unit_price != line.before.unit_price for line in event.lines):
+        told.append("at other prices")
+    if event.charges is not None:
+        told.append("with other charges")
+    if event.readdressed:
+        told.append("to another address")
+    what = f"Amendment {event.reverts} taken back" if event.reverts else f"Order amended ({event.number})"
+    return f"{what}: {', '.join(told)}{_because(event.reason)}" if told else what
 
 
 _MOVES = {
@@ -286,6 +319,27 @@ WORDS: Mapping[type[Event], tuple[int, str, Tell]] = {
     holds.HoldReleased: (DECIDED, "bold", _released),
     holds.NoteAdded: (DECIDED, "", _note),
     orders.UnitsMoved: (FOLLOWED, "", _moved),
+    amending.OrderAmended: (DECIDED, "bold", _amended),
+    changes.ChangeDrafted: (DECIDED, "", _wanted),
+    changes.ChangeEdited: (DECIDED, "", _wanted),
+    changes.ChangeRequested: (DECIDED, "", lambda one, event, whole: f"Change {one.id} put to whoever has to agree"),
+    changes.ChangeConfirmed: (DECIDED, "", lambda one, event, whole: f"Change {one.id} confirmed"),
+    changes.ChangeDeclined: (
+        DECIDED,
+        "",
+        lambda one, event, whole: f"Change {one.id} declined{_because(event.reason)}",
+    ),
+    changes.ChangeCancelled: (
+        DECIDED,
+        "",
+        lambda one, event, whole: f"Change {one.id} cancelled{_because(event.reason)}",
+    ),
+    changes.ChangeExpired: (DECIDED, "", lambda one, event, whole: f"Change {one.id} expired: nobody answered"),
+    changes.ChangeReverted: (
+        DECIDED,
+        "",
+        lambda one, event, whole: f"Change {one.id} taken back{_because(event.reason)}",
+    ),
     payments.PaymentRequested: (ASKED, "dim", _requested),
     payments.CaptureAsked: (ASKED, "dim", _asking("capture {}")),
     payments.VoidAsked: (ASKED, "dim", _asking("give up {}")),

@@ -1,0 +1,47 @@
+"""Tracking tells what was changed about an order, who wanted it, and what became of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ordermgmt import (
+    Amendment,
+    ConfirmOrderChange,
+    DeclineOrderChange,
+    DraftOrderChange,
+    LineChange,
+    OnAccount,
+    OrderManagement,
+    RequestOrderChange,
+    RevertOrderChange,
+)
+from ordermgmt.cli import main
+from ordermgmt.storage import SqliteStorage
+from tests.stories import line, place
+
+
+def test_changes_are_told_with_the_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    db = tmp_path / "shop.db"
+    with OrderManagement(storage=SqliteStorage(db)) as shop:
+        place(shop, "A", line("mug", 3), pay=OnAccount())
+        fewer = Amendment(lines=[LineChange(line_id="1", quantity=1)])
+        shop.handle(DraftOrderChange(change_id="c1", order_id="A", amendment=fewer, reason="by phone"))
+        shop.handle(RequestOrderChange(change_id="c1"))
+        shop.handle(DeclineOrderChange(change_id="c1", reason="too late"))
+        shop.handle(DraftOrderChange(change_id="c2", order_id="A", amendment=fewer))
+        shop.handle(ConfirmOrderChange(change_id="c2"))
+        shop.handle(RevertOrderChange(change_id="c2"))
+    assert main(["track", "A", "--db", str(db)]) == 0
+
+    told = capsys.readouterr().out
+    for words in (
+        "Change c1 drafted: 20.00 EUR less (by phone)",
+        "Change c1 declined (too late)",
+        "Change c2 confirmed",
+        "Order amended (1): without 2 × mug",
+        "Change c2 taken back",
+        "Amendment 1 taken back: with 2 × mug more",
+    ):
+        assert words in told, words
