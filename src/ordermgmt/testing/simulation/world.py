@@ -126,6 +126,8 @@ class World:
         self.actions = 0
         self.orders = list[str]()
         self.promises = dict[str, Promise]()
+        self.cast = cast
+        """Whether there are people who act by themselves."""
         self.webhooks = list[tuple[tuple[str, str], Notice]]()
         self._agenda = list[tuple[DateTime, int, Callable[[], object]]]()
         self._agenda_count = 0
@@ -468,7 +470,8 @@ class World:
         self._let_all_finish()
         self._release_holds()
         self._until_quiet()
-        self._ship_most()
+        if self.cast:  # a story ends as it is told
+            self._ship_most()
         self._check_parked()
         for provider in self.providers:
             provider.heal()
