@@ -233,8 +233,13 @@ def the_next_attempt_is_next_year(garden: Garden) -> None:
 @mutant("effects")
 def a_dead_workers_effect_is_never_taken_up(garden: Garden) -> None:
     due = garden.of("effect").indexes["due"]
+    every = garden.of("effect").index_all
     indexes = {**garden.of("effect").indexes, "due": lambda i: None if i.status == "sending" else due(i)}
-    garden.change("effect", indexes=indexes)
+    garden.change(
+        "effect",
+        indexes=indexes,
+        index_all=every and (lambda i: {**every(i), "due": None} if i.status == "sending" else every(i)),
+    )
 
 
 @mutant("effects")
