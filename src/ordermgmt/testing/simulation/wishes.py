@@ -150,8 +150,6 @@ def _about_a_draft(world: World, order: Order) -> Command[Any]:
         return WithdrawQuote(order_id=id, reason="wrong price")
     if chance < 0.8:
         return HoldOrder(order_id=id, reason="credit limit")
-    if chance < 0.8:
-        return HoldOrder(order_id=id, reason="credit limit")
     if chance < 0.95:
         line = Line(sku=world.choice(SKUS), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
         return EditDraft(order_id=id, lines=[line], carrier=order.ship_by, channel="web", external=order.external)
