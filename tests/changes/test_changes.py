@@ -357,6 +357,34 @@ def test_on_account_nothing_more_is_asked_for(shop: OrderManagement):
     assert (order.due, order.payments) == (eur("40.00"), {})
 
 
+def test_a_new_address_asks_nobody_for_what_was_agreed_on_account(shop: OrderManagement, card: FakePayments):
+    paid_for(shop, "A")
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    shop.handle(AmendOrder(order_id="A", amendment=quantity("1", 4), pay=OnAccount()))
+    shop.handle(AmendOrder(order_id="A", ship_to=BOB))
+    shop.settle("A")
+
+    assert sum(account.authorised for account in card.accounts.values()) == 3000
+
+
+def test_a_card_is_asked_for_no_more_than_the_amendment_makes_it_dearer(shop: OrderManagement, card: FakePayments):
+    paid_for(shop, "A")
+    shop.handle(ReceiveStock(sku="mug", quantity=2))
+    shop.handle(AmendOrder(order_id="A", amendment=quantity("1", 4), pay=OnAccount()))
+    shop.handle(AmendOrder(order_id="A", amendment=quantity("1", 5)))
+    shop.settle("A")
+
+    assert card.accounts["A:2"].authorised == 1000
+
+
+def test_the_address_of_an_order_is_changed_though_its_card_was_declined(shop: OrderManagement):
+    place(shop, "A", pay=card_pays("tok_decline"))
+    shop.settle("A")
+    order = shop.handle(AmendOrder(order_id="A", ship_to=BOB))
+
+    assert shop.reveal(order.ship_to, Address) == BOB
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_preview_tells_what_confirming_does(shop: OrderManagement, n: int):
     paid_for(shop, "A", pay=card_pays(sale=True))
@@ -409,6 +437,18 @@ def test_a_change_of_units_that_have_moved_is_not_taken_back(shop: OrderManageme
 
     with pytest.raises(MovedSince):
         shop.handle(RevertOrderChange(change_id="c"))
+
+
+def test_a_change_of_picked_units_is_not_taken_back_once_they_were_sent(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(CancelShipment(shipment_id="A:s1"))
+    shop.handle(PlanShipment(shipment_id="s2", contents=[Content("A", "1", 1)]))
+    shop.handle(PickShipment(shipment_id="s2"))
+    shop.handle(AmendOrder(order_id="A", amendment=Amendment(lines=[LineChange(line_id="1", unit_price=eur("8.00"))])))
+    shop.handle(HandOverShipment(shipment_id="s2"))
+
+    with pytest.raises(MovedSince):
+        shop.handle(RevertAmendment(order_id="A"))
 
 
 def test_an_amendment_is_taken_back_once(shop: OrderManagement):

@@ -380,18 +380,23 @@ def _asked_more(order: Order, after: Reckoning, pay: Pay | Terms | None, *, paya
         case OnAccount(days=days, reference=reference):
             return Terms(kind="account", days=days, reference=reference), 0
         case None:
-            return _by_its_own_tender(order, missing, payable=payable)
+            difference = after.owed - reckon(order).owed
+            return _by_its_own_tender(order, missing, difference, payable=payable) if difference else (None, 0)
 
 
-def _by_its_own_tender(order: Order, missing: Money, *, payable: bool) -> tuple[Terms | None, int]:
-    """By the first of the order's tenders that was not declined."""
+def _by_its_own_tender(order: Order, missing: Money, difference: int, *, payable: bool) -> tuple[Terms | None, int]:
+    """By the first of the order's tenders that was not declined, and no more than the amendment makes it dearer.
+
+    What was missing before it may have been agreed otherwise, on account: nobody is asked for that unawares.
+    """
     if not missing.minor or order.terms.kind == "account":
         return None, 0
     for n, tender in enumerate(order.terms.tenders, 1):
         tally = order.payments.get(payment_id(order.order_id, n))
         if tally is None or "authorise" not in tally.declined:
-            again = TenderTerms(gateway=tender.gateway, token=tender.token, minor=missing.minor, sale=tender.sale)
-            return Terms(kind="now", tenders=(again,)), missing.minor
+            more = min(missing.minor, max(difference, 0))
+            again = TenderTerms(gateway=tender.gateway, token=tender.token, minor=more, sale=tender.sale)
+            return (Terms(kind="now", tenders=(again,)), more) if more else (None, 0)
     if payable:
         raise PaymentNeeded(order.order_id, missing)
     return None, missing.minor

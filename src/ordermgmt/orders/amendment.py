@@ -315,6 +315,7 @@ def _cast(order: Order, line: OrderLine, let_go: int, add: int, price: UnitPrice
             unit_price=line.unit_price,
             gone=cancelled,
             moved=line.count(*MOVED),
+            out=line.count(*GONE_OUT),
         ),
     )
 
@@ -338,7 +339,8 @@ def _let_go(line: OrderLine, n: int) -> Iterable[Moved]:
 def back_to(order: Order, before: LineBefore, amendment: int) -> Cast:
     """What reverting an amendment makes of a line; refused where any of its units has moved since."""
     line = order.lines[before.line_id]
-    if (line.count("cancelled"), line.count(*MOVED)) != (before.gone, before.moved):
+    stands = line.count("cancelled"), line.count(*MOVED), line.count(*GONE_OUT)
+    if stands != (before.gone, before.moved, before.out):
         raise MovedSince(order.order_id, line.line_id, amendment)
     inside = line.count(*FREE, "picked", "packed")
     let_go, add = max(inside - before.units, 0), max(before.units - inside, 0)

@@ -162,7 +162,9 @@ class LineBefore:
     gone: int
     """How many were cancelled afterwards, and …"""
     moved: int
-    """… how many were picked, packed or out of the house."""
+    """… how many were picked, packed or out of the house, …"""
+    out: int = 0
+    """… and how many of these were out of the house."""
 
 
 @frozen(kw_only=True)
