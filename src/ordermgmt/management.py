@@ -185,9 +185,10 @@ class _Settings:
             case command:
                 return self.job(command, by, None)
 
-    def work_jobs(self, commands: Iterable[Command[Any]]) -> list[Job]:
+    def work_jobs(self, commands: Iterable[Command[Any]], by: str | None) -> list[Job]:
         """Commands of the engine's own."""
-        return [Job(command, self.actor) for command in commands]
+        actor = check_text(by, "by") if by is not None else self.actor
+        return [Job(command, actor) for command in commands]
 
     def key(self, state: type[Any], key: Any) -> tuple[Capability[Any], Key]:
         """The stored key of what a caller asks for."""
@@ -710,9 +711,9 @@ class OrderManagement:
         match request:
             case Look(query=query):
                 return self._storage.find(query)
-            case Handle(commands=commands):
+            case Handle(commands=commands, by=by):
                 _unclaimed(commands, self._storage)
-                return self._handle(self._settings.work_jobs(commands))
+                return self._handle(self._settings.work_jobs(commands, by))
             case Read(keys=keys):
                 return self._storage.read(keys)
             case Reveal(refs=refs):
@@ -1009,9 +1010,9 @@ class AsyncOrderManagement:
         match request:
             case Look(query=query):
                 return await self._store("find", query)
-            case Handle(commands=commands):
+            case Handle(commands=commands, by=by):
                 _unclaimed(commands, self._storage)
-                return await self._handle(self._settings.work_jobs(commands))
+                return await self._handle(self._settings.work_jobs(commands, by))
             case Read(keys=keys):
                 return await self._store("read", keys)
             case Reveal(refs=refs):

@@ -19,7 +19,10 @@ from .engine.working import Report
 
 
 class Effects:
-    """The effects of one shop: what is due, what is stuck, and what the providers' books say."""
+    """The effects of one shop: what is due, what is stuck, and what the providers' books say.
+
+    `by` is who decides, as in `handle`; it stands in the effect's history.
+    """
 
     def __init__(self, operator: Operator, run: Callable[[Generator[Any, Any, Any]], Any]) -> None:
         self._operator = operator
@@ -45,28 +48,28 @@ class Effects:
         intents: list[Intent] = self._run(self._operator.parked(limit, after))
         return intents
 
-    def retry(self, effect_id: str, *, note: str = "") -> Intent:
+    def retry(self, effect_id: str, *, note: str = "", by: str | None = None) -> Intent:
         """Try a parked effect again, with the same key.  Refused (`NotAllowed`) where it is not parked."""
-        intent: Intent = self._run(self._operator.retry(effect_id, note))
+        intent: Intent = self._run(self._operator.retry(effect_id, note, by))
         return intent
 
-    def resolve(self, effect_id: str, outcome: Succeeded | Declined, *, evidence: str) -> Intent:
+    def resolve(self, effect_id: str, outcome: Succeeded | Declined, *, evidence: str, by: str | None = None) -> Intent:
         """Say what became of a stuck effect, as you found it at the provider.
 
         `Succeeded(result=…)` holds what the port's effects succeed with: facts, a label.  Refused with `NotStuck`
         unless it is parked, unknown or pending.
         """
-        intent: Intent = self._run(self._operator.resolve(effect_id, outcome, evidence))
+        intent: Intent = self._run(self._operator.resolve(effect_id, outcome, evidence, by))
         return intent
 
-    def cancel(self, effect_id: str, *, reason: str = "") -> Intent:
+    def cancel(self, effect_id: str, *, reason: str = "", by: str | None = None) -> Intent:
         """Take back an effect that was certainly never sent.  Refused (`NotAllowed`) otherwise."""
-        intent: Intent = self._run(self._operator.cancel(effect_id, reason))
+        intent: Intent = self._run(self._operator.cancel(effect_id, reason, by))
         return intent
 
-    def adopt(self, effect_id: str) -> Intent:
+    def adopt(self, effect_id: str, *, by: str | None = None) -> Intent:
         """Take over an effect that another installation planned.  Only after a move: never for a copy."""
-        intent: Intent = self._run(self._operator.adopt(effect_id))
+        intent: Intent = self._run(self._operator.adopt(effect_id, by))
         return intent
 
     def reconcile(
@@ -116,24 +119,26 @@ class AsyncEffects:
         intents: list[Intent] = await self._run(self._operator.parked(limit, after))
         return intents
 
-    async def retry(self, effect_id: str, *, note: str = "") -> Intent:
+    async def retry(self, effect_id: str, *, note: str = "", by: str | None = None) -> Intent:
         """See `Effects.retry`."""
-        intent: Intent = await self._run(self._operator.retry(effect_id, note))
+        intent: Intent = await self._run(self._operator.retry(effect_id, note, by))
         return intent
 
-    async def resolve(self, effect_id: str, outcome: Succeeded | Declined, *, evidence: str) -> Intent:
+    async def resolve(
+        self, effect_id: str, outcome: Succeeded | Declined, *, evidence: str, by: str | None = None
+    ) -> Intent:
         """See `Effects.resolve`."""
-        intent: Intent = await self._run(self._operator.resolve(effect_id, outcome, evidence))
+        intent: Intent = await self._run(self._operator.resolve(effect_id, outcome, evidence, by))
         return intent
 
-    async def cancel(self, effect_id: str, *, reason: str = "") -> Intent:
+    async def cancel(self, effect_id: str, *, reason: str = "", by: str | None = None) -> Intent:
         """See `Effects.cancel`."""
-        intent: Intent = await self._run(self._operator.cancel(effect_id, reason))
+        intent: Intent = await self._run(self._operator.cancel(effect_id, reason, by))
         return intent
 
-    async def adopt(self, effect_id: str) -> Intent:
+    async def adopt(self, effect_id: str, *, by: str | None = None) -> Intent:
         """See `Effects.adopt`."""
-        intent: Intent = await self._run(self._operator.adopt(effect_id))
+        intent: Intent = await self._run(self._operator.adopt(effect_id, by))
         return intent
 
     async def reconcile(

@@ -36,6 +36,16 @@ def test_good_rows_are_placed_and_bad_ones_told(orders: Path, capsys: pytest.Cap
         assert [order.external for order in shop.find(Order)] == ["1"]
 
 
+def test_a_report_that_exists_is_told_before_anything_is_placed(orders: Path, capsys: pytest.CaptureFixture[str]):
+    report = orders.with_name("refused.jsonl")
+    report.write_text("mine")
+    assert main(asked(orders, "--stock", "force", "--report", str(report))) == 2
+
+    assert f"{report} exists already" in capsys.readouterr().err
+    assert report.read_text() == "mine"
+    assert not orders.with_name("shop.db").exists()
+
+
 def test_again_it_goes_on_where_it_was(orders: Path, capsys: pytest.CaptureFixture[str]):
     main(asked(orders, "--stock", "skip"))
     orders.write_text(ROWS.replace("none", "1"))

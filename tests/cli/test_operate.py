@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from ordermgmt import (
+    Intent,
     Line,
     ManualClock,
     Money,
@@ -90,6 +91,16 @@ class TestVerify:
         assert progress.line("order", 50_000) == "verifying order [###############...............] 50,000 of 100,000"
         assert progress.line("order", 100_001).count("#") == 30, "others may add to it meanwhile"
 
+    def test_a_shop_is_verified_with_the_capabilities_of_its_host(
+        self, file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = ModuleType("webshop")
+        module.__dict__.update(shop=lambda: OrderManagement(storage=SqliteStorage(file)))
+        monkeypatch.setitem(sys.modules, "webshop", module)
+        code, out, err = run("verify", "--db", file, "--app", "webshop:shop")
+        assert (code, err) == (0, "")
+        assert out == run("verify", "--db", file)[1]
+
 
 class TestMoving:
     def test_a_shop_moves_from_a_file_to_a_server_and_back(
@@ -110,6 +121,12 @@ class TestMoving:
         code, _, err = run("export", "--db", file, tmp_path / "out.jsonl")
         assert (code, (tmp_path / "out.jsonl").read_text(encoding="utf-8")) == (2, "mine")
         assert "exists already" in err
+
+    @pytest.mark.parametrize("command", ["restore", "import-store"])
+    def test_a_copy_that_is_not_there_leaves_no_store_behind(self, command: str, tmp_path: Path, run: Run) -> None:
+        code, _, err = run(command, tmp_path / "none.jsonl", "--db", tmp_path / "new.db")
+        assert (code, err) == (2, f"ordermgmt: there is no file {tmp_path / 'none.jsonl'}\n")
+        assert list(tmp_path.iterdir()) == []
 
     def test_looking_makes_no_shop(self, tmp_path: Path, postgres: Server, run: Run) -> None:
         assert run("export", "--db", tmp_path / "none.db", tmp_path / "out.jsonl")[0] == 2
@@ -212,6 +229,17 @@ class TestEffects:
             *("effects", "resolve", parked, "--app", "webshop:shop"), "--declined", "no_money", "--evidence", "a call"
         )
         assert (code, out) == (0, f"{parked} is failed\n")
+
+    @pytest.mark.parametrize(
+        "decision", [("retry",), ("resolve", "--declined", "no_money", "--evidence", "a call")], ids=lambda it: it[0]
+    )
+    def test_who_decided_about_a_stuck_effect_stands_in_its_history(
+        self, run: Run, parked: str, path: Path, decision: tuple[str, ...]
+    ) -> None:
+        what, *how = decision
+        assert run("effects", what, parked, "--app", "webshop:shop", "--by", "ruth", *how)[0] == 0
+        with OrderManagement(storage=SqliteStorage(path), gateways={"card": FakePayments()}) as shop:
+            assert shop.history(Intent, parked)[-1].by == "ruth"
 
     @pytest.mark.parametrize("app", ["nowhere:shop", "webshop:nobody", "webshop", "webshop:nothing"])
     def test_a_shop_that_is_not_there_is_named(self, run: Run, app: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from ..errors import Misconfigured
 from ..importing import ERRORS, STOCK, ImportReport, import_orders
 from ..management import OrderManagement
 from . import stores
@@ -38,6 +39,9 @@ def add(commands: Adding) -> None:
 
 def run(asked: argparse.Namespace, paper: Paper) -> int:
     """Do it; answers the exit code."""
+    if asked.report is not None and asked.report.exists():
+        # Said before anything is placed: afterwards it would be too late to tell which rows were refused.
+        raise Misconfigured(f"{asked.report} exists already; name a new file for the refused rows")
     with stores.Progress("importing") as progress, stores.opened(asked.db, asked.schema, make=True) as store:
         shop = OrderManagement(storage=store, actor="import")
         report = import_orders(

@@ -115,13 +115,14 @@ def _migrate(asked: argparse.Namespace, paper: Paper) -> int:
 
 def _verify(asked: argparse.Namespace, paper: Paper) -> int:
     with stores.opened(asked.db, asked.schema) as store:
-        capabilities = DEFAULT_CAPABILITIES
         if asked.app:
             with _shop(asked.app) as shop:
-                capabilities = tuple(shop.assembly.capabilities)
-        totals = {one.kind: sum(store.statuses(one.kind).values()) for one in capabilities}
+                assembly = shop.assembly
+        else:
+            assembly = Assembly(DEFAULT_CAPABILITIES)
+        totals = {one.kind: sum(store.statuses(one.kind).values()) for one in assembly.capabilities}
         with stores.Progress("verifying", totals) as progress:
-            report: Report = check_all(Books(Assembly(capabilities), store), progress)
+            report: Report = check_all(Books(assembly, store), progress)
     paper.line(str(report))
     return 0 if report.ok else 1
 
@@ -137,9 +138,9 @@ def _effects(asked: argparse.Namespace, paper: Paper) -> int:
             case "run":
                 paper.line(str(shop.run_due()))
             case "retry":
-                _told(shop.effects.retry(asked.id, note=asked.note), paper)
+                _told(shop.effects.retry(asked.id, note=asked.note, by=asked.by), paper)
             case _:
-                _told(shop.effects.resolve(asked.id, _outcome(asked), evidence=asked.evidence), paper)
+                _told(shop.effects.resolve(asked.id, _outcome(asked), evidence=asked.evidence, by=asked.by), paper)
     return 0
 
 
@@ -216,6 +217,7 @@ def _backup(asked: argparse.Namespace, paper: Paper) -> int:
 
 
 def _restore(asked: argparse.Namespace, paper: Paper) -> int:
+    _existing(asked.file)
     with asked.file.open("rb") as file:
         is_database = file.read(16) == b"SQLite format 3\0"
     if not is_database:
@@ -261,7 +263,14 @@ def _write(store: Any, to: Path) -> Moved:
         return moved
 
 
+def _existing(file: Path) -> None:
+    # Before a store is made for it.
+    if not file.is_file():
+        raise Misconfigured(f"there is no file {file}")
+
+
 def _import(asked: argparse.Namespace, paper: Paper) -> int:
+    _existing(asked.file)
     with (
         stores.Progress("importing") as progress,
         stores.opened(asked.db, asked.schema, make=True) as store,

@@ -92,24 +92,24 @@ class Operator:
 
     # Deciding.
 
-    def retry(self, effect_id: str, note: str) -> Generator[WorkRequest, Any, Intent]:
+    def retry(self, effect_id: str, note: str, by: str | None = None) -> Generator[WorkRequest, Any, Intent]:
         """Try a parked effect again, with the same key."""
-        intent: Intent = yield from self._one(RetryEffect(effect_id=effect_id, note=note))
+        intent: Intent = yield from self._one(RetryEffect(effect_id=effect_id, note=note), by)
         return intent
 
-    def cancel(self, effect_id: str, reason: str) -> Generator[WorkRequest, Any, Intent]:
+    def cancel(self, effect_id: str, reason: str, by: str | None = None) -> Generator[WorkRequest, Any, Intent]:
         """Take back an effect that was never sent."""
-        intent: Intent = yield from self._one(CancelEffect(effect_id=effect_id, reason=reason))
+        intent: Intent = yield from self._one(CancelEffect(effect_id=effect_id, reason=reason), by)
         return intent
 
-    def adopt(self, effect_id: str) -> Generator[WorkRequest, Any, Intent]:
+    def adopt(self, effect_id: str, by: str | None = None) -> Generator[WorkRequest, Any, Intent]:
         """Take over an effect that another installation planned."""
         command = AdoptEffect(effect_id=effect_id, installation=self.worker.assembly.installation)
-        intent: Intent = yield from self._one(command)
+        intent: Intent = yield from self._one(command, by)
         return intent
 
     def resolve(
-        self, effect_id: str, outcome: Succeeded | Declined, evidence: str
+        self, effect_id: str, outcome: Succeeded | Declined, evidence: str, by: str | None = None
     ) -> Generator[WorkRequest, Any, Intent]:
         """Say what became of a stuck effect."""
         if not isinstance(outcome, Succeeded | Declined):
@@ -124,7 +124,7 @@ class Operator:
                 f"the result does not say what a {intent.kind} succeeds with: give its facts, its label, …"
             )
         command = ResolveEffect(effect_id=effect_id, outcome=outcome, evidence=evidence, news=news or ())
-        resolved: Intent = yield from self._one(command)
+        resolved: Intent = yield from self._one(command, by)
         return resolved
 
     def _intent(self, effect_id: str) -> Generator[WorkRequest, Any, Intent]:
@@ -135,8 +135,8 @@ class Operator:
                 return intent
         raise NotFound("effect", effect_id)
 
-    def _one(self, command: Any) -> Generator[WorkRequest, Any, Any]:
-        results: Sequence[Result] = yield Handle((command,))
+    def _one(self, command: Any, by: str | None = None) -> Generator[WorkRequest, Any, Any]:
+        results: Sequence[Result] = yield Handle((command,), by)
         return results[0].unwrap()
 
     # Hearing.

@@ -67,6 +67,8 @@ class Handle:
     """Decide these in one commit.  Answered with their results."""
 
     commands: tuple[Command[Any], ...]
+    by: str | None = None
+    """Who asks, where it is a person; else the shop's own actor."""
 
 
 @frozen
