@@ -152,7 +152,7 @@ def test_a_crash_that_loses_something_is_found(monkeypatch: pytest.MonkeyPatch) 
         crash_everywhere(STORIES["authorised"])
 
 
-def _unclaimed(self, plans, now):
+def _unclaimed(self, plans, now, *, patient):
     return plans
     yield
 

@@ -326,8 +326,9 @@ class TestWithOthers:
         sold: list[str] = []
 
         def sell(name: str) -> None:
-            with closing(sqlite3.connect(host_path, isolation_level=None, timeout=0)) as connection:
+            with closing(sqlite3.connect(host_path, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous = EXTRA")
+                connection.execute("PRAGMA busy_timeout = 0")
                 for n in range(10):
                     while True:
                         connection.execute("BEGIN")
