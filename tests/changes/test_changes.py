@@ -48,6 +48,7 @@ from ordermgmt import (
     RevertAmendment,
     RevertOrderChange,
     Shipment,
+    Surcharge,
     Tender,
 )
 from ordermgmt.testing import FakePayments
@@ -268,6 +269,23 @@ def test_charges_are_changed_by_their_name(shop: OrderManagement):
     order = confirmed(shop, Amendment(charges={"shipping": eur("0"), "gift wrap": eur("2.00")}))
 
     assert ([charge.name for charge in order.charges], order.due) == (["gift wrap"], eur("32.00"))
+
+
+def test_charges_of_the_same_name_stay_where_another_is_changed(shop: OrderManagement):
+    twice = [Surcharge("gift wrap", eur("2.00")), Surcharge("gift wrap", eur("3.00"))]
+    paid_for(shop, "A", adjustments=twice)
+    order = confirmed(shop, Amendment(charges={"shipping": eur("4.90")}))
+
+    assert order.due == eur("39.90")
+
+
+def test_charges_of_the_same_name_are_changed_together(shop: OrderManagement):
+    twice = [Surcharge("gift wrap", eur("2.00")), Surcharge("gift wrap", eur("3.00"))]
+    paid_for(shop, "A", adjustments=twice)
+
+    assert confirmed(shop, Amendment(charges={"gift wrap": eur("1.00")})).due == eur("31.00")
+    shop.handle(AmendOrder(order_id="A", amendment=Amendment(charges={"gift wrap": eur("0")})))
+    assert shop.get(Order, "A").charges == ()
 
 
 def test_a_charge_that_was_collected_is_given_back(shop: OrderManagement, card: FakePayments):

@@ -10,6 +10,7 @@ import pytest
 
 from ordermgmt import Order, Payment, Reservation, Stock, verify
 from ordermgmt.engine.transaction import Row
+from ordermgmt.orders.model import Charge
 from ordermgmt.storage import MemoryStorage
 from tests.laws.test_found import Bench
 
@@ -97,6 +98,15 @@ def test_an_entity_missing_from_its_index_is_found() -> None:
     storage._unindex("order", "status", "placed", "A")
     report = verify.check_all(bench.shop)
     assert ("index", "order", "A") in {(breach.law, breach.kind, breach.id) for breach in report.breaches}
+
+
+@pytest.mark.parametrize("name", ["credits", "gift wrap"])
+def test_a_charge_may_have_any_name_and_each_is_checked(name: str) -> None:
+    bench = Bench()
+    bench.place("A")
+    charges = (Charge(name=name, minor=10**18), Charge(name=name, minor=200))
+    broken(bench, "order", "A", lambda order: attrs.evolve(order, charges=charges))
+    assert "M8" in {breach.law for breach in verify.check_all(bench.shop).breaches}
 
 
 def test_a_shop_in_order_has_no_breach() -> None:

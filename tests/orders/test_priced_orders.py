@@ -91,6 +91,13 @@ def test_an_order_of_prices_alone_explains_itself_too(shop: OrderManagement):
     assert order.pricing is None
 
 
+def test_two_charges_of_one_name_are_explained_as_two(shop: OrderManagement):
+    twice = [Surcharge("gift wrap", eur("2.00")), Surcharge("gift wrap", eur("3.00"))]
+    told = str(place(shop, "A", line("mug", 1), adjustments=twice).explain()).splitlines()
+
+    assert [one.split() for one in told[1:3]] == [["gift", "wrap", "2.00"], ["gift", "wrap", "3.00"]]
+
+
 def test_what_a_lowest_price_kept_from_a_discount_is_told(shop: OrderManagement):
     gift = Discount("gift", amount=eur("25.00"))
     order = place(shop, "A", line("mug", 3, minimum_price=eur("8.00")), adjustments=[gift])

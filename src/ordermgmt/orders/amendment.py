@@ -387,6 +387,15 @@ def next_line_ids(order: Order, lines: Iterable[OrderLine]) -> tuple[OrderLine, 
 
 
 def charges_after(order: Order, new: Iterable[Charge]) -> tuple[Charge, ...]:
-    """The order's charges with these instead of those of the same name; 0 removes one."""
-    charges = {charge.name: charge for charge in order.charges} | {charge.name: charge for charge in new}
-    return tuple(charge for charge in charges.values() if charge.minor)
+    """The order's charges with these instead of all of the same name; 0 removes them.
+
+    Names are the host's words and need not differ: two gift wraps that nobody speaks of stay two.
+    """
+    wanted = {charge.name: charge for charge in new}
+    named = set(wanted)
+    kept = [
+        charge if charge.name not in named else wanted.pop(charge.name)
+        for charge in order.charges
+        if charge.name not in named or charge.name in wanted
+    ]
+    return tuple(charge for charge in (*kept, *wanted.values()) if charge.minor)

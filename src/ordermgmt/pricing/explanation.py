@@ -68,10 +68,10 @@ class Explanation:
             yield f"not given of {name}: {Money.of_minor(minor, self.currency)}{at}"
 
     def _headed(self) -> Iterator[tuple[str, Entry]]:
-        """Each entry with what it is about, told once."""
+        """Each entry with what it is about, told once: a price begins another thing, even one of the same name."""
         last = ""
         for entry in self.entries:
-            yield (entry.about if entry.about != last else ""), entry
+            yield (entry.about if entry.about != last or entry.kind == "price" else ""), entry
             last = entry.about
 
     def _told(self, entry: Entry) -> str:

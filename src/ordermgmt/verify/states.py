@@ -78,8 +78,8 @@ def _laws_for(type_of_state: type[Any]) -> tuple[Callable[[View, Any], Findings]
     return tuple(laws for wanted, laws in _STATE_LAWS.items() if issubclass(type_of_state, wanted))
 
 
-def _money(**amounts: Any) -> Findings:
-    for name, minor in amounts.items():
+def _money(*amounts: tuple[str, Any]) -> Findings:
+    for name, minor in amounts:
         if type(minor) is not int or abs(minor) > AMOUNT_MINOR_MAX:
             yield "M8", f"{name} is {minor!r}, which is no whole amount within ±{AMOUNT_MINOR_MAX}"
 
@@ -87,7 +87,7 @@ def _money(**amounts: Any) -> Findings:
 def _order(view: View, order: Order) -> Findings:
     for line in order.lines.values():
         yield from _line(line)
-    yield from _money(credits=order.credits, **{charge.name: charge.minor for charge in order.charges})
+    yield from _money(("credits", order.credits), *((charge.name, charge.minor) for charge in order.charges))
     yield from _shares(order)
     yield from price_laws(order)
     yield from amendment_laws(view, order)
@@ -101,7 +101,7 @@ def _order(view: View, order: Order) -> Findings:
 
 def _line(line: OrderLine) -> Findings:
     name = f"line {line.line_id}"
-    yield from _money(**{name: line.minor})
+    yield from _money((name, line.minor))
     if unknown := set(line.units) - set(BUCKETS):
         yield "Q1", f"{name}: units stand in {', '.join(sorted(unknown))}, which is no bucket"
     if any(type(n) is not int or n <= 0 for n in line.units.values()) or sum(line.units.values()) != line.quantity:
@@ -230,7 +230,7 @@ def _payment(view: View, payment: Payment) -> Findings:
         yield "M5", "a fact is kept under another transaction id than its own"
     if foreign := {fact.currency for fact in facts} - {payment.currency}:
         yield "M8", f"it counts facts in {', '.join(sorted(foreign))}, but is in {payment.currency}"
-    yield from _money(**{fact.transaction_id: fact.minor for fact in facts})
+    yield from _money(*((fact.transaction_id, fact.minor) for fact in facts))
     if any(ask.minor <= 0 for ask in asks):
         yield "M4", "it asks for nothing, or less"
     untold = not view.told_of("payment", payment.payment_id) if _exceeds(payment) else False
