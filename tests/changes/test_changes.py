@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -22,9 +23,12 @@ from ordermgmt import (
     DraftOrderChange,
     EditOrderChange,
     HandOverShipment,
+    HoldOrder,
     InvalidInput,
+    Item,
     Labelled,
     LineChange,
+    ListedItems,
     ManualClock,
     MovedSince,
     NotAllowed,
@@ -44,6 +48,7 @@ from ordermgmt import (
     PickShipment,
     PlanShipment,
     ReceiveStock,
+    ReleaseHold,
     RequestOrderChange,
     RevertAmendment,
     RevertOrderChange,
@@ -51,6 +56,7 @@ from ordermgmt import (
     Surcharge,
     Tender,
 )
+from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
 from tests.stories import ANN, card_pays, eur, line, on_the_shelf, paid_for, place, sent, snapshot, units
 
@@ -424,6 +430,71 @@ def test_the_settlement_is_what_the_provider_then_does(shop: OrderManagement, ca
 
     assert (settlement.refund, settlement.difference) == (eur("20.00"), eur("-20.00"))
     assert card.accounts["A:1"].refunded == settlement.refund.minor
+
+
+# Money is asked for once, though one command may move units twice.
+
+
+@pytest.fixture
+def counter(card: FakePayments) -> Iterator[OrderManagement]:
+    """A shop that sells mugs, and engraves them."""
+    items = ListedItems({"mug": Item(kind="stocked"), "engraving": Item(kind="service")})
+    with OrderManagement(storage=MemoryStorage(), gateways={"card": card}, items=items) as shop:
+        yield shop
+
+
+def test_an_amendment_that_adds_a_service_gives_back_no_more_than_is_overpaid(
+    counter: OrderManagement, card: FakePayments
+):
+    paid_for(counter, "A", pay=card_pays(sale=True))
+    fewer = [LineChange(line_id="1", quantity=1)]
+    counter.handle(AmendOrder(order_id="A", amendment=Amendment(lines=fewer, add=[line("engraving", 1, "5.00")])))
+
+    order = counter.settle("A")
+    assert (order.due, order.paid, card.accounts["A:1"].kept) == (eur("15.00"), eur("15.00"), 1500)
+
+
+def test_an_amendment_that_adds_a_service_captures_no_more_than_is_earned(counter: OrderManagement, card: FakePayments):
+    paid_for(counter, "A")
+    counter.handle(CancelShipment(shipment_id="A:s1"))
+    counter.handle(PlanShipment(shipment_id="s2", contents=[Content("A", "1", 1)]))
+    counter.handle(HandOverShipment(shipment_id="s2"))
+    counter.settle("A")
+    more = Amendment(charges={"wrapping": eur("4.00")}, add=[line("engraving", 1, "5.00")])
+    counter.handle(AmendOrder(order_id="A", amendment=more))
+
+    counter.settle("A")
+    assert sum(account.captured for account in card.accounts.values()) == 1900
+
+
+def test_what_was_earned_on_hold_is_captured_once_with_what_is_performed_then(
+    counter: OrderManagement, card: FakePayments
+):
+    paid_for(counter, "A")
+    counter.handle(CancelShipment(shipment_id="A:s1"))
+    counter.handle(PlanShipment(shipment_id="s2", contents=[Content("A", "1", 1)]))
+    counter.handle(HandOverShipment(shipment_id="s2"))
+    counter.handle(HoldOrder(order_id="A", reason="address"))
+    more = Amendment(charges={"wrapping": eur("4.00")}, add=[line("engraving", 1, "5.00")])
+    counter.handle(AmendOrder(order_id="A", amendment=more))
+    counter.settle("A")
+    counter.handle(ReleaseHold(order_id="A", reason="address"))
+
+    counter.settle("A")
+    assert sum(account.captured for account in card.accounts.values()) == 1900
+
+
+def test_cancelling_what_was_not_paid_confirms_performs_and_gives_back_once(
+    counter: OrderManagement, card: FakePayments
+):
+    two = PayNow(
+        [Tender("card", token="tok_visa", amount=eur("10.00"), sale=True), Tender("card", token="tok_decline")]
+    )
+    paid_for(counter, "A", line("mug", 3, "9.00"), line("engraving", 1, "3.00"), pay=two)
+    counter.handle(CancelUnits(order_id="A", units={"1": 3}))
+
+    order = counter.settle("A")
+    assert (order.fulfilment_status, order.paid, card.accounts["A:1"].kept) == ("delivered", eur("3.00"), 300)
 
 
 # Taking it back.

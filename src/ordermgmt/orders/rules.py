@@ -60,8 +60,10 @@ from .model import (
     Reckoning,
     TenderTerms,
     Terms,
+    asked,
     balance,
     due,
+    noted,
     reckon,
     walk,
 )
@@ -594,7 +596,10 @@ def _standing(order: Order, event: UnitsMoved, vectors: Mapping[str, dict[str, i
 
 def evolve_noted(state: Order | None, event: PaymentNoted) -> Order:
     order = as_type(state, Order)
-    return _changed(order, event, payments=order.payments | {event.payment_id: event.tally})
+    payments = order.payments | {event.payment_id: event.tally}
+    if order.asking:
+        return _changed(order, event, payments=payments, asking=noted(order, event.payment_id, event.tally))
+    return _changed(order, event, payments=payments)
 
 
 def evolve_credited(state: Order | None, event: CreditGranted) -> Order:
@@ -605,7 +610,7 @@ def evolve_credited(state: Order | None, event: CreditGranted) -> Order:
 def evolve_asked(state: Order | None, event: MoneyAsked) -> Order:
     order = as_type(state, Order)
     refunds = sum(asking.verb == "refund" for asking in event.askings)
-    return _changed(order, event, refunds=event.refunds + refunds)
+    return _changed(order, event, refunds=event.refunds + refunds, asking=asked(order, event.askings))
 
 
 def evolve_shipment(state: Order | None, event: ShipmentNoted) -> Order:
