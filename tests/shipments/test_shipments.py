@@ -130,6 +130,23 @@ def test_what_one_parcel_holds_another_cannot(shop: OrderManagement):
     assert snapshot(shop) == before
 
 
+def test_an_order_is_confirmed_though_some_of_it_lies_in_a_parcel_already(shop: OrderManagement):
+    place(shop, "A")
+    planned(shop, "first", ("A", "1", 2))
+    order = shop.settle("A")
+
+    assert (order.status, order.shipments) == ("confirmed", ("first", "A:s2"))
+    assert parcel(shop, "A:s2").contents == (Content("A", "1", 1),)
+
+
+def test_an_order_that_lies_in_parcels_already_gets_no_other(shop: OrderManagement):
+    place(shop, "A")
+    planned(shop, "first", ("A", "1", 3))
+    order = shop.settle("A")
+
+    assert (order.status, order.shipments) == ("confirmed", ("first",))
+
+
 def test_an_id_of_a_parcel_is_given_once(shop: OrderManagement):
     unplanned(shop)
 

@@ -44,7 +44,7 @@ from .rules import parcel_id
 
 
 def plan_the_parcel(event: OrderConfirmed, order: Order) -> Replies:
-    """One parcel with all that is reserved.  A host that plans otherwise leaves this reaction out."""
+    """One parcel with all that is reserved and in no parcel yet.  A host that plans otherwise leaves this out."""
     contents = tuple(
         Content(order.order_id, line.line_id, reserved)
         for line in order.lines.values()
@@ -56,6 +56,7 @@ def plan_the_parcel(event: OrderConfirmed, order: Order) -> Replies:
             contents=contents,
             carrier=order.ship_by,
             location=order.location,
+            beside=order.shipments,
         )
 
 

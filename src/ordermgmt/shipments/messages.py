@@ -104,6 +104,8 @@ class PlanShipment(Command[Shipment]):
     )
     """By default the address of the first order in it."""
     consignment_id: str = field(default="", validator=checked_note)
+    beside: tuple[str, ...] = ()
+    """Parcels whose units it leaves to them: it is what is reserved for none yet.  Told by the flow."""
 
 
 @frozen(kw_only=True)

@@ -120,14 +120,25 @@ def plan(command: PlanShipment, state: Shipment | None, seen: Seen, at: DateTime
             raise NotFound("line", f"{content.order_id}/{content.line_id}")
         if order.status in ("cancelled", "rejected", "expired", "closed"):
             raise InvalidInput(f"order {order.order_id} is {order.status}; nothing of it can be shipped")
+    contents = _unplanned(command, seen) if command.beside else command.contents
+    if not contents:
+        return
     yield ShipmentPlanned(
         shipment_id=shipment_id,
-        contents=command.contents,
+        contents=contents,
         carrier=command.carrier,
         location=command.location,
         ship_to=_address(command, shipment_id, seen),
         consignment_id=command.consignment_id,
     )
+
+
+def _unplanned(command: PlanShipment, seen: Seen) -> tuple[Content, ...]:
+    """What of the contents lies in none of the parcels beside it."""
+    order = as_type(seen.get(Order, "order", command.contents[0].order_id), Order)
+    there = {line: n for line, bucket, n, _ in _planned(order, command.beside, seen) if bucket == "reserved"}
+    left = ((content, content.quantity - there.get(content.line_id, 0)) for content in command.contents)
+    return tuple(Content(content.order_id, content.line_id, n) for content, n in left if n > 0)
 
 
 def _address(command: PlanShipment, shipment_id: str, seen: Seen) -> Personal[Address] | None:
@@ -194,7 +205,7 @@ def readdress(command: ReaddressShipment, state: Shipment | None, seen: Seen, at
 
 
 def rows_of_plan(command: PlanShipment) -> Iterable[Key]:
-    return {order_key(content.order_id) for content in command.contents}
+    return [*{order_key(content.order_id) for content in command.contents}, *map(shipment_key, command.beside)]
 
 
 def rows_of_siblings(command: TrimShipment | CheckShipments) -> Iterable[Key]:
