@@ -33,6 +33,7 @@ from ordermgmt import (
     Policies,
     ReceiveStock,
     Refused,
+    Stock,
     orders,
 )
 from ordermgmt.storage import MemoryStorage
@@ -262,6 +263,16 @@ def test_a_policy_is_replaced_in_its_place_by_its_name():
     shop = shop_with(*policies.without("too late", "second person"))
     place(shop, "A")
     assert shop.handle(CancelOrder(order_id="A")).status == "cancelled"
+
+
+@pytest.mark.parametrize("answer", [True, False, "no", 0, Refused, ValueError("no")], ids=repr)
+def test_a_policy_that_answers_no_refusal_is_named_and_nothing_changes(answer: Any):
+    wrong = NamedPolicy("office hours", lambda command, state, seen, at: answer)
+    shop = OrderManagement(storage=MemoryStorage(), policies=[wrong])
+
+    with pytest.raises(Misconfigured, match="policy 'office hours' must answer None, or a refusal"):
+        shop.handle(ReceiveStock(sku="mug", quantity=1))
+    assert len(shop.find(Stock)) == 0
 
 
 def test_a_policy_that_is_not_there_is_not_left_out():

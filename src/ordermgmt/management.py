@@ -30,7 +30,7 @@ from .engine.codec import Opaque, from_json
 from .engine.effects import ClaimEffect
 from .engine.inbox import Message
 from .engine.instants import from_text
-from .engine.messages import Command, Event, Personal, check_id, check_text, is_listed, shorten
+from .engine.messages import Command, Event, Personal, check_id, check_page, check_text, is_listed, shorten
 from .engine.observing import NOBODY, Observer, Watch
 from .engine.operating import Operator
 from .engine.policies import NamedPolicy, Policies
@@ -42,7 +42,7 @@ from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import AsyncEffects, Effects
 from .orders import orders, references
 from .orders.model import Order
-from .orders.port import Addresses, AnyItem, Item, Items
+from .orders.port import Addresses, AnyItem, Item, Items, checked_items
 from .orders.prices import destination_of
 from .payments import payments
 from .payments.port import PaymentGateway
@@ -69,7 +69,6 @@ or a parcel needs its orders, what is asked of an order needs its payments and c
 
 BATCH_MAX = 5_000
 BATCH = 500
-PAGE_MAX = 1_000
 DEADLINE = timedelta(seconds=30)
 LEASE = timedelta(seconds=60)
 APPROVAL_VALID = timedelta(days=1)
@@ -150,7 +149,7 @@ class _Settings:
         asked, command = command, rule.named(command, self.ids.new)
         lookups = list(rule.lookups(command))
         wanted = {key for port, key in lookups if port == "items"}
-        items: Mapping[str, Item] = self.items.items(wanted) if wanted else {}
+        items: Mapping[str, Item] = checked_items(self.items.items(wanted)) if wanted else {}
         answers: dict[tuple[str, str], Any] = {("items", sku): item for sku, item in items.items()}
         if self.addresses is not None:
             answers |= {
@@ -208,18 +207,13 @@ class _Settings:
                 raise InvalidInput(f"{capability.kind} is not indexed by {name!r} (indexes: {known})")
             if not isinstance(value, str):
                 raise InvalidInput(f"{name} must be text (got {shorten(value)})")
-        _check_limit(limit)
-        match after:
-            case None | (str(), str()):
-                pass
-            case _:
-                raise InvalidInput(f"after must be the `next` of a page (got {shorten(after)})")
+        check_page(limit, after)
         equal = {name: (value,) for name, value in where.items()}
         return Query(kind=capability.kind, equal=equal, limit=limit, after=after)
 
     def place(self, after: int, limit: int) -> dict[str, int]:
         """A place in the feed."""
-        _check_limit(limit)
+        check_page(limit)
         if isinstance(after, bool) or not isinstance(after, int) or after < 0:
             raise InvalidInput(f"after must be a position of the feed, or 0 (got {shorten(after)})")
         return {"after": after, "limit": limit}
@@ -313,15 +307,15 @@ class _Settings:
         return capability
 
 
-def _check_limit(limit: object) -> None:
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= PAGE_MAX:
-        raise InvalidInput(f"limit must be 1 to {PAGE_MAX} (got {shorten(limit)})")
-
-
 def _batch(batch: object) -> int:
     if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= BATCH_MAX:
         raise InvalidInput(f"batch must be 1 to {BATCH_MAX} (got {shorten(batch)})")
     return batch
+
+
+def _store(storage: object) -> None:
+    if isinstance(storage, type) or not hasattr(storage, "transaction"):
+        raise Misconfigured(f"storage takes a store, such as SqliteStorage('shop.db') (got {shorten(storage)})")
 
 
 def _alone(storage: Storage | AsyncStorage) -> None:
@@ -391,7 +385,9 @@ def _settings(
     lease: timedelta,
     observers: Sequence[Observer],
 ) -> _Settings:
-    for family in (gateways, carriers, ports):
+    for argument, family in (("gateways", gateways), ("carriers", carriers), ("ports", ports)):
+        if not isinstance(family, Mapping | None):
+            raise Misconfigured(f"{argument} takes adapters by their names: {{'card': …}} (got {shorten(family)})")
         for name in family or {}:
             check_text(name, "the name of an adapter")
     for observer in observers:
@@ -492,6 +488,7 @@ class OrderManagement:
             lease=lease,
             observers=observers,
         )
+        _store(storage)
         if getattr(storage, "awaits", False):
             raise Misconfigured(f"{type(storage).__name__} is awaited; use it with AsyncOrderManagement")
         self._storage = storage
@@ -570,6 +567,8 @@ class OrderManagement:
         Commands are taken as they are needed and answers given as they are durable, so that it needs the memory of
         one batch, however many there are.  It stops where the caller stops asking; what was yielded is saved.
         """
+        if not is_listed(commands):
+            raise InvalidInput(f"handle_all takes many commands, in a list or as they come (got {shorten(commands)})")
         rest = iter(commands)
         size = _batch(batch)
         while some := list(islice(rest, size)):
@@ -788,6 +787,7 @@ class AsyncOrderManagement:
             lease=lease,
             observers=observers,
         )
+        _store(storage)
         self._storage = storage
         self._operator = self._settings.operator
         self._awaits = isinstance(storage, AsyncStorage)
@@ -868,6 +868,8 @@ class AsyncOrderManagement:
         batch: int = BATCH,
     ) -> AsyncIterator[Any]:
         """See `OrderManagement.handle_all`."""
+        if not is_listed(commands):
+            raise InvalidInput(f"handle_all takes many commands, in a list or as they come (got {shorten(commands)})")
         rest = iter(commands)
         size = _batch(batch)
         while some := list(islice(rest, size)):

@@ -22,7 +22,7 @@ from .capability import Policy, Seen
 from .codec import Opaque
 from .lifecycle import Lifecycle
 from .messages import Command
-from .policies import Policies
+from .policies import NamedPolicy, Policies, refusal_of
 from .requests import Job, Result
 from .transaction import Key, Row
 from .working_set import Entity
@@ -167,17 +167,18 @@ def _name(command: Command[Any]) -> str:
 def _overheard(assembly: Assembly, heard: dict[tuple[str, str], Refused]) -> Assembly:
     """The same shop, whose policies are all heard before any of them is obeyed."""
 
-    def listening(policy: Policy) -> Policy:
+    def listening(policy: NamedPolicy) -> Policy:
         def hear(command: Command[Any], state: Any, seen: Seen, at: DateTime) -> Refused | None:
-            refusal = policy(command, state, seen, at)
+            refusal = policy.rule(command, state, seen, at)
             if refusal is not None:
+                refusal_of(policy, refusal)
                 heard.setdefault((type(refusal).__name__, str(refusal)), refusal)
             return None
 
         return hear
 
     other = copy.copy(assembly)
-    other.policies = Policies(evolve(policy, rule=listening(policy.rule)) for policy in assembly.policies)
+    other.policies = Policies(evolve(policy, rule=listening(policy)) for policy in assembly.policies)
     return other
 
 

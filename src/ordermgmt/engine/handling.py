@@ -39,6 +39,7 @@ from .instants import from_text, to_text
 from .laters import SetLater
 from .lifecycle import Lifecycle
 from .messages import Command, Disagreement, Effect, Event, Later, News
+from .policies import refusal_of
 from .requests import Again, Job, Load, Now, Request, Result, Save
 from .saving import writes
 from .transaction import Key, Row
@@ -288,7 +289,7 @@ class Deciding:
             for policy in self._assembly.policies:
                 if (refusal := policy.rule(command, entity.state, seen, at)) is not None:
                     if not isinstance(refusal, NeedsApproval):
-                        raise refusal
+                        raise refusal_of(policy, refusal)
                     following += self._let_through(refusal)
         events = tuple(rule.decide(command, entity.state, seen, at))
         if events:

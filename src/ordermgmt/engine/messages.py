@@ -142,6 +142,7 @@ PERSONAL = {"personal": True}
 ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TEXT_MAX = 500
 NAME_MAX = 1_000
+PAGE_MAX = 1_000
 
 
 def _plain(value: object) -> TypeGuard[str]:
@@ -181,6 +182,17 @@ def check_text(value: object, name: str, *, longest: int = TEXT_MAX, empty: bool
 def check_name(value: object) -> str:
     """The id of an entity of the engine's own: made from ids, names and SKUs, and so longer than each of them."""
     return check_text(value, "id", longest=NAME_MAX)
+
+
+def check_page(limit: object, after: object = None) -> None:
+    """How much of a long list is wanted, and from where on."""
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= PAGE_MAX:
+        raise InvalidInput(f"limit must be 1 to {PAGE_MAX} (got {shorten(limit)})")
+    match after:
+        case None | (str(), str()):
+            return
+        case _:
+            raise InvalidInput(f"after must be the `next` of a page (got {shorten(after)})")
 
 
 def shorten(value: object) -> str:

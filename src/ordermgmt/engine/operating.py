@@ -26,7 +26,7 @@ from .effects import (
 )
 from .inbox import Message, ReceiveMessage, message_id
 from .instants import LATEST, check_instant, from_text, to_text
-from .messages import check_text
+from .messages import check_page, check_text
 from .recovery import BeginRecovery, EndRecovery, NoteReconciled, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
@@ -69,6 +69,7 @@ class Operator:
 
     def due(self, limit: int) -> Generator[WorkRequest, Any, list[Intent]]:
         """Effects that are due now and may be worked on, the most overdue first."""
+        check_page(limit)
         now: DateTime = yield Time()
         return (yield from self.worker.workable(to_text(now), limit))
 
@@ -82,6 +83,7 @@ class Operator:
 
     def parked(self, limit: int, after: tuple[str, str] | None) -> Generator[WorkRequest, Any, list[Intent]]:
         """Effects that wait for a person, by id."""
+        check_page(limit, after)
         query = Query(kind="effect", equal={"status": ("parked",)}, limit=limit, after=after)
         found: Sequence[Found] = yield Look(query)
         return self._intents(found)

@@ -16,7 +16,7 @@ from typing import overload
 
 from attrs import frozen
 
-from ..errors import InvalidInput, Misconfigured, NotFound, Refused
+from ..errors import InvalidInput, Misconfigured, NotFound, OrderManagementError, Refused
 from .capability import Policy
 from .messages import check_text, is_listed, shorten
 
@@ -104,6 +104,15 @@ class Policies(Sequence[NamedPolicy]):
         wide = max((len(name) for name in self.names), default=0)
         lines = (f"{n}. {one.name:{wide}}  {one.explanation}".rstrip() for n, one in enumerate(self._policies, 1))
         return "\n".join(lines) or "no policies"
+
+
+def refusal_of(policy: NamedPolicy, answer: object) -> OrderManagementError:
+    """The refusal that a policy answered; raises `Misconfigured` for True, a sentence, a class: what is none."""
+    if isinstance(answer, OrderManagementError):
+        return answer
+    raise Misconfigured(
+        f"policy {policy.name!r} must answer None, or a refusal such as Refused('why') (got {shorten(answer)})"
+    )
 
 
 def _check(policy: object) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from attrs import define
 
 from ..engine.capability import Seen, as_type
-from ..engine.messages import Key, Personal
-from ..errors import Refused
+from ..engine.messages import Key, Personal, shorten
+from ..errors import Misconfigured, Refused
 from .model import Address
 from .port import CheckedAddress
 
@@ -49,7 +49,8 @@ def checked_address(address: Address, which: str, seen: Seen) -> Address:
     checked = seen.looked_up("addresses", which)
     if checked is None:
         return address
-    answer = as_type(checked, CheckedAddress)
+    if not isinstance(answer := checked, CheckedAddress):
+        raise Misconfigured(f"addresses.check(address) must answer a CheckedAddress (got {shorten(checked)})")
     if answer.problems:
         raise BadAddress(which, answer.problems)
     return answer.address or address

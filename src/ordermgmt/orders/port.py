@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol, cast
 
 from attrs import field, frozen
 from attrs.validators import optional
 
-from ..engine.messages import checked_choice, checked_note, checked_type
+from ..engine.messages import checked_choice, checked_note, checked_type, is_listed, shorten
+from ..errors import InvalidInput, Misconfigured
 from .model import Address
 
 KINDS = ("stocked", "digital", "service")
@@ -33,6 +34,17 @@ class Items(Protocol):
         ...
 
 
+def checked_items(items: Any, who: str = "items.items(skus) must answer") -> Mapping[str, Item]:
+    """What a host's catalogue answers; raises `Misconfigured` where that is something else."""
+    if not isinstance(items, Mapping):
+        raise Misconfigured(f"{who} {{sku: Item(…)}} (got {shorten(items)})")
+    catalogue = cast("Mapping[str, Item]", items)
+    for item in cast("Iterable[object]", items.values()):
+        if not isinstance(item, Item | None):
+            raise Misconfigured(f"{who} {{sku: Item(…)}}, without those it does not know (got {shorten(item)} in it)")
+    return catalogue
+
+
 class AnyItem:
     """The default catalogue: every SKU exists and is stocked."""
 
@@ -45,18 +57,26 @@ class ListedItems:
     """A catalogue in memory: only what is listed can be ordered."""
 
     def __init__(self, items: Mapping[str, Item]) -> None:
-        self._items = dict(items)
+        """Raises `Misconfigured` for what is no such catalogue."""
+        self._items = dict(checked_items(items, "ListedItems takes"))
 
     def items(self, skus: Collection[str]) -> Mapping[str, Item]:
         """Those of them that are listed."""
         return {sku: self._items[sku] for sku in skus if sku in self._items}
 
 
+def _problems(problems: Any) -> tuple[str, ...]:
+    told = tuple(problems) if is_listed(problems) else None
+    if told is None or not all(isinstance(one, str) for one in told):
+        raise InvalidInput(f"problems must be a list of sentences (got {shorten(problems)})")
+    return told
+
+
 @frozen(kw_only=True)
 class CheckedAddress:
     """What a validator says: the problems it found, or the address as it should be written."""
 
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = field(default=(), converter=_problems)
     """What keeps parcels from arriving, in words for the customer; the order is refused (`BadAddress`)."""
     address: Address | None = field(default=None, validator=optional(checked_type(Address)))
     """A corrected form, kept in its place; None where it is right as it is."""

@@ -9,7 +9,7 @@ from ..engine.messages import Key
 from ..errors import InvalidInput
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money, UnitPrice
 from ..pricing.model import Priced, tax_of
-from ..pricing.port import Destination, UnknownTaxClass
+from ..pricing.port import Destination, UnknownTaxClass, taxes_on
 from ..pricing.reckoning import Goods, reckon
 from ..pricing.terms import PRESETS, Surcharge, Tax
 from .messages import line_ids
@@ -42,6 +42,7 @@ def is_plain(command: Any, classes: Iterable[str]) -> bool:
 def priced(command: Any, ids: Sequence[str], classes: Sequence[str], rates: Mapping[str, tuple[Tax, ...]]) -> Priced:
     """An order's prices.  `classes` are the items' tax classes, for lines that tell neither taxes nor a class."""
     unknown = set[str]()
+    known = dict[str, "tuple[Tax, ...] | None"]()
 
     def resolved(one: Any, of_item: str) -> tuple[Tax, ...]:
         if one.taxes is not None:
@@ -49,9 +50,13 @@ def priced(command: Any, ids: Sequence[str], classes: Sequence[str], rates: Mapp
         tax_class = one.tax_class or of_item
         if not tax_class:
             return ()
-        if tax_class not in rates:
+        if tax_class not in known:
+            known[tax_class] = taxes_on(rates, tax_class)
+        taxes = known[tax_class]
+        if taxes is None:
             unknown.add(tax_class)
-        return rates.get(tax_class, ())
+            return ()
+        return taxes
 
     def with_taxes(one: Any) -> Any:
         if not isinstance(one, Surcharge) or one.taxes is not None or not one.tax_class:

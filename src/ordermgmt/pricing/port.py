@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from attrs import define, field, frozen
 
 from ..engine.messages import check_text, checked_note, is_listed
-from ..errors import InvalidInput, Refused
+from ..errors import InvalidInput, Misconfigured, Refused
 from .terms import TAXES_MAX, Tax, several
 
 
@@ -33,6 +33,18 @@ class TaxRates(Protocol):
         A class that is absent cannot be sold there (`UnknownTaxClass`): nothing is untaxed by oversight.
         """
         ...
+
+
+def taxes_on(rates: object, tax_class: str) -> tuple[Tax, ...] | None:
+    """What the host's rates say of a class; None where they say nothing.  Raises `Misconfigured` for no such answer."""
+    if not isinstance(rates, Mapping):
+        raise Misconfigured(f"taxes.rates(to) must answer {{tax class: (Tax(…), …)}} (got {type(rates).__name__})")
+    if tax_class not in rates:
+        return None
+    try:
+        return several(rates[tax_class], Tax, "taxes", TAXES_MAX)
+    except InvalidInput as wrong:
+        raise Misconfigured(f"taxes.rates(to) answers what is no list of taxes for {tax_class}: {wrong}") from wrong
 
 
 class TaxTable:

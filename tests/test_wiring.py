@@ -1,0 +1,123 @@
+"""A shop that is put together wrongly, or asked for what cannot be: told in a sentence, and nothing changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ordermgmt import (
+    Address,
+    AsyncOrderManagement,
+    CheckedAddress,
+    InvalidInput,
+    Item,
+    ListedItems,
+    Misconfigured,
+    OnAccount,
+    Order,
+    OrderManagement,
+    PlaceOrder,
+    ReceiveStock,
+    Tax,
+)
+from ordermgmt.storage import MemoryStorage
+from ordermgmt.testing import FakePayments
+from tests.stories import line
+
+SHOPS = [OrderManagement, AsyncOrderManagement]
+ANN = Address(name="Ann", street="Quay 1", city="Cork", country="IE")
+
+
+class Answering:
+    """A port of the host's that answers the same to every question."""
+
+    def __init__(self, answer: Any) -> None:
+        self.items = self.rates = self.check = lambda asked: answer
+
+
+def place(**ports: Any) -> tuple[OrderManagement, Callable[[], Order]]:
+    shop = OrderManagement(storage=MemoryStorage(), **ports)
+    shop.handle(ReceiveStock(sku="mug", quantity=5))
+    command = PlaceOrder(order_id="A", lines=[line("mug", 1)], pay=OnAccount(), ship_to=ANN)
+    return shop, lambda: shop.handle(command)
+
+
+STANDARD = ListedItems({"mug": Item(tax_class="standard")})
+
+
+@pytest.mark.parametrize(
+    ("ports", "told"),
+    [
+        ({"items": Answering(None)}, r"items.items\(skus\) must answer"),
+        ({"items": Answering({"mug": 1})}, r"items.items\(skus\) must answer"),
+        ({"addresses": Answering("fine")}, r"addresses.check\(address\) must answer"),
+        ({"items": STANDARD, "taxes": Answering(5)}, r"taxes.rates\(to\) must answer"),
+        ({"items": STANDARD, "taxes": Answering({"standard": Tax("VAT", 19)})}, "no list of taxes for standard"),
+        ({"items": STANDARD, "taxes": Answering({"standard": ["19"]})}, "no list of taxes for standard"),
+        ({"items": STANDARD, "taxes": Answering({"standard": None})}, "no list of taxes for standard"),
+    ],
+)
+def test_a_port_that_answers_something_else_is_named_and_nothing_changes(ports: dict[str, Any], told: str) -> None:
+    shop, placing = place(**ports)
+    with pytest.raises(Misconfigured, match=told):
+        placing()
+    assert len(shop.find(Order)) == 0
+
+
+def test_tax_rates_may_answer_lists() -> None:
+    _, placing = place(items=STANDARD, taxes=Answering({"standard": [Tax("VAT", 19)]}))
+    assert placing().lines["1"].parts is not None
+
+
+@pytest.mark.parametrize("items", [None, ["mug"], {"mug": 1}])
+def test_a_catalogue_holds_items(items: Any) -> None:
+    with pytest.raises(Misconfigured, match="ListedItems takes"):
+        ListedItems(items)
+
+
+@pytest.mark.parametrize("problems", ["no such street", 7, [7]])
+def test_what_is_wrong_with_an_address_is_told_in_sentences(problems: Any) -> None:
+    with pytest.raises(InvalidInput, match="a list of sentences"):
+        CheckedAddress(problems=problems)
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+@pytest.mark.parametrize("storage", [None, "shop.db", MemoryStorage])
+def test_a_shop_takes_a_store(shop: Any, storage: Any) -> None:
+    with pytest.raises(Misconfigured, match="storage takes a store"):
+        shop(storage=storage)
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+@pytest.mark.parametrize("argument", ["gateways", "carriers", "ports"])
+@pytest.mark.parametrize("adapters", [FakePayments(), [FakePayments()], "card"], ids=["one", "list", "text"])
+def test_adapters_are_given_by_their_names(shop: Any, argument: str, adapters: Any) -> None:
+    with pytest.raises(Misconfigured, match=f"{argument} takes adapters by their names"):
+        shop(storage=MemoryStorage(), **{argument: adapters})
+
+
+@pytest.mark.parametrize("commands", [None, ReceiveStock(sku="mug", quantity=1), "x"])
+def test_many_commands_are_several(commands: Any) -> None:
+    with pytest.raises(InvalidInput, match="handle_all takes many commands"):
+        next(OrderManagement(storage=MemoryStorage()).handle_all(commands))
+
+    async def first() -> Any:
+        return await anext(AsyncOrderManagement(storage=MemoryStorage()).handle_all(commands))
+
+    with pytest.raises(InvalidInput, match="handle_all takes many commands"):
+        asyncio.run(first())
+
+
+@pytest.mark.parametrize(
+    "page", [{"limit": None}, {"limit": 0}, {"limit": 10**30}, {"limit": True}, {"after": 1}, {"after": ("a",)}]
+)
+def test_stuck_effects_are_read_in_pages(page: dict[str, Any]) -> None:
+    effects = OrderManagement(storage=MemoryStorage()).effects
+    with pytest.raises(InvalidInput):
+        effects.parked(**page)
+    if "limit" in page:
+        with pytest.raises(InvalidInput):
+            effects.due(**page)
