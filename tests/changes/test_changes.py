@@ -432,6 +432,18 @@ def test_the_settlement_is_what_the_provider_then_does(shop: OrderManagement, ca
     assert card.accounts["A:1"].refunded == settlement.refund.minor
 
 
+def test_what_is_left_of_an_order_is_worth_its_allowances(shop: OrderManagement):
+    paid_for(shop, "A", adjustments=[Surcharge("bottles back", eur("-3.00"))])
+    cheap = LineChange(line_id="1", unit_price=eur("0.50"))
+
+    with pytest.raises(InvalidInput, match="allowances"):
+        shop.handle(AmendOrder(order_id="A", amendment=Amendment(lines=[cheap])))
+    order = shop.handle(
+        AmendOrder(order_id="A", amendment=Amendment(lines=[cheap], charges={"bottles back": eur("0")}))
+    )
+    assert order.due == eur("1.50")
+
+
 # Money is asked for once, though one command may move units twice.
 
 

@@ -343,6 +343,9 @@ def _outcome(
     total = sum(line.minor for line in after.lines.values()) + sum(charge.minor for charge in after.charges)
     if total > AMOUNT_MINOR_MAX:
         raise AmountTooLarge(f"the order's total would exceed {AMOUNT_MINOR_MAX} minor units; place another order")
+    if total < 0:
+        costs = Money.of_minor(total, order.currency)
+        raise InvalidInput(f"the order would cost {costs}; change its allowances, too: they must not exceed the rest")
     terms, asked = _asked_more(order, reckoned, pay, payable=payable)
     askings = balance(after, reckoned)
 
