@@ -75,6 +75,13 @@ class TestMigrate:
         assert "s3cret" not in out + err
         assert "127.0.0.1" in err
 
+    @pytest.mark.parametrize("command", ["migrate", "verify"])
+    def test_another_database_is_refused_by_its_address(self, tmp_path: Path, run: Run, command: str) -> None:
+        code, out, err = run(command, "--db", f"mysql://ann:s3cret@{tmp_path}/shop")
+        assert (code, out) == (2, "")
+        assert "postgresql://user@host/database" in err
+        assert "s3cret" not in err
+
 
 class TestVerify:
     def test_a_person_sees_how_far_it_is(

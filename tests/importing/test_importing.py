@@ -11,7 +11,7 @@ from typing import Any
 import pendulum
 import pytest
 
-from ordermgmt import InvalidInput, Order, OrderManagement, ReceiveStock, SetGoodsAside
+from ordermgmt import AsyncOrderManagement, InvalidInput, Order, OrderManagement, ReceiveStock, SetGoodsAside
 from ordermgmt.importing import ImportReport, TooManyTogether, Unreadable, import_orders
 from ordermgmt.storage import MemoryStorage
 from tests.stories import eur, on_the_shelf, snapshot
@@ -51,6 +51,36 @@ def stocked(shop: OrderManagement) -> OrderManagement:
 
 
 # What is read.
+
+
+def test_a_file_is_named_by_its_path_as_text_too(stocked: OrderManagement, tmp_path: Path):
+    path = tmp_path / "orders.csv"
+    path.write_bytes(csv("1,mug,2,9.50").read())
+
+    assert import_orders(stocked, str(path), currency="EUR").placed == 1
+
+
+def test_a_file_that_is_not_there_is_told(stocked: OrderManagement, tmp_path: Path):
+    with pytest.raises(Unreadable, match="cannot be opened"):
+        import_orders(stocked, tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("source", [None, 7, io.StringIO(HEADER), b"orders.csv"], ids=["none", "int", "text", "bytes"])
+def test_what_is_no_file_of_bytes_is_refused(stocked: OrderManagement, source: Any):
+    with pytest.raises(InvalidInput, match="a file opened for bytes"):
+        import_orders(stocked, source, format="csv")
+
+
+def test_orders_are_imported_into_a_shop_that_is_not_awaited():
+    shop: Any = AsyncOrderManagement(storage=MemoryStorage())
+    with pytest.raises(InvalidInput, match="takes an OrderManagement"):
+        imported(shop, csv("1,mug,2,9.50"))
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_columns_that_stand_apart_by_something_else_are_told(stocked: OrderManagement, mark: str):
+    with pytest.raises(Unreadable, match="save the file with commas"):
+        imported(stocked, csv("1,mug,2,9".replace(",", mark), header=HEADER.replace(",", mark)))
 
 
 def test_rows_of_one_reference_are_one_order(stocked: OrderManagement):

@@ -32,7 +32,7 @@ def is_url(where: str) -> bool:
 
 def shown(where: str) -> str:
     """An address without its password."""
-    if not is_url(where):
+    if "://" not in where:
         return where
     scheme, _, rest = where.partition("://")
     user, at, place = rest.rpartition("@")
@@ -42,14 +42,17 @@ def shown(where: str) -> str:
 @contextmanager
 def opened(where: str, schema: str, *, make: bool = False) -> Generator[Store]:
     """The store, for the time of a block.  Looking makes nothing: without `make` there must be a shop already."""
-    store = _postgres(where, schema, make=make) if is_url(where) else _sqlite(Path(where), make=make)
+    store = _postgres(where, schema, make=make) if is_url(where) else _sqlite(where, make=make)
     try:
         yield store
     finally:
         store.close()
 
 
-def _sqlite(path: Path, *, make: bool) -> SqliteStorage:
+def _sqlite(where: str, *, make: bool) -> SqliteStorage:
+    if "://" in where:
+        raise Misconfigured(f"{shown(where)} is no file; name a SQLite file, or postgresql://user@host/database")
+    path = Path(where)
     if not make and not path.is_file():
         raise Misconfigured(f"there is no database file {path}")
     if not make:
@@ -70,7 +73,7 @@ def refuse_others(db: Path) -> None:
 
 def made(where: str, schema: str) -> Store:
     """The store there, made if there is none; for whoever closes it."""
-    return _postgres(where, schema, make=True) if is_url(where) else _sqlite(Path(where), make=True)
+    return _postgres(where, schema, make=True) if is_url(where) else _sqlite(where, make=True)
 
 
 def _postgres(where: str, schema: str, *, make: bool) -> PostgresStorage:

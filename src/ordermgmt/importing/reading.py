@@ -22,6 +22,8 @@ LINES_MAX = 10_001
 FORMATS = ("csv", "jsonl")
 _BOM = b"\xef\xbb\xbf"
 _OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATORS = (";", "\t", "|")
+"""What some programs write in a comma's place."""
 _IGNORED = "x_"
 """Columns whose names begin so are the host's own, and left alone."""
 
@@ -199,6 +201,8 @@ def _columns(names: list[str]) -> list[str]:
     }
     known -= {"ship_to", "bill_to"}
     columns = [name.strip() for name in names]
+    if len(columns) == 1 and (other := next((one for one in _SEPARATORS if one in columns[0]), None)):
+        raise Unreadable(f"the columns stand apart by {other!r}; save the file with commas between them")
     if unknown := [name for name in columns if name not in known and not name.startswith(_IGNORED)]:
         raise Unreadable(
             f"there is no column {unknown[0][:60]!r}; known are {', '.join(sorted(known))}; "

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from attrs import define, field
 
+from ..engine.messages import shorten
 from ..errors import InvalidInput, NotTogether, OrderManagementError
-from ..management import BATCH_MAX, OrderManagement
+from ..management import OrderManagement
 from ..orders.messages import PlaceOrder
 from ..orders.references import ReferenceTaken
+from ..settings import BATCH_MAX
 from ..stock.messages import ReceiveStock
 from ..stock.rules import OutOfStock
 from .model import ERRORS, STOCK, ImportReport, RefusedRow, Told, TooManyTogether, Unreadable
@@ -71,7 +74,7 @@ class _Wish:
 
 def import_orders(
     shop: OrderManagement,
-    source: Path | BinaryIO,
+    source: str | Path | BinaryIO,
     *,
     format: str | None = None,
     channel: str = "import",
@@ -104,10 +107,13 @@ def import_orders(
     _check(stock, "stock", STOCK)
     if batch.__class__ is not int or not 1 <= batch <= BATCH_MAX:
         raise InvalidInput(f"batch must be 1 to {BATCH_MAX} orders")
+    if not isinstance(shop, OrderManagement):
+        raise InvalidInput(f"import_orders takes an OrderManagement, also under asyncio (got {shorten(shop)})")
+    source = Path(source) if isinstance(source, str) else source
     form = format if format is not None else _form(source)
     _check(form, "format", FORMATS)
     run = _Import(shop, "later" if stock == "skip" else "reserve", stock == "force", by)
-    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+    with _opened(source) as file:
         wishes = _wishes(run, read(file, form), channel, currency)
         if errors == "all":
             _all_or_nothing(run, list(islice(wishes, BATCH_MAX + 1)))
@@ -122,6 +128,17 @@ def import_orders(
 def _check(value: object, name: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise InvalidInput(f"{name} must be one of {', '.join(choices)} (got {value!r})")
+
+
+def _opened(source: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    if isinstance(source, Path):
+        try:
+            return source.open("rb")
+        except OSError as problem:
+            raise Unreadable(f"{source} cannot be opened ({problem.strerror}); name a file that is there") from problem
+    if not hasattr(source, "readline") or isinstance(source, io.TextIOBase):
+        raise InvalidInput(f"source must be a path, or a file opened for bytes: open(…, 'rb') (got {shorten(source)})")
+    return nullcontext(source)
 
 
 def _form(source: Path | BinaryIO) -> str:
