@@ -30,7 +30,9 @@ from ordermgmt import (
     LineChange,
     ListedItems,
     ManualClock,
+    Move,
     MovedSince,
+    MoveUnits,
     NotAllowed,
     NotAmendable,
     NothingLeft,
@@ -52,6 +54,7 @@ from ordermgmt import (
     RequestOrderChange,
     RevertAmendment,
     RevertOrderChange,
+    SetGoodsAside,
     Shipment,
     Surcharge,
     Tender,
@@ -507,6 +510,22 @@ def test_cancelling_what_was_not_paid_confirms_performs_and_gives_back_once(
 
     order = counter.settle("A")
     assert (order.fulfilment_status, order.paid, card.accounts["A:1"].kept) == ("delivered", eur("3.00"), 300)
+
+
+def test_goods_are_added_where_the_first_were_cancelled(counter: OrderManagement):
+    paid_for(counter, "A", line("mug", 1), line("engraving", 1, "5.00"), pay=OnAccount(), confirm="by_hand")
+    counter.handle(CancelUnits(order_id="A", units={"1": 1}))
+    order = counter.handle(AmendOrder(order_id="A", amendment=Amendment(add=[line("mug", 1)])))
+
+    assert order.totals == {"open": 1, "reserved": 1, "cancelled": 1}
+
+
+def test_goods_that_were_released_by_hand_are_set_aside_again(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(MoveUnits(order_id="A", moves=[Move("1", "release", 3)]))
+    shop.handle(SetGoodsAside(order_id="A"))
+
+    assert (units(shop, "A"), on_the_shelf(shop)) == ({"reserved": 3}, (3, 3, 0))
 
 
 # Taking it back.

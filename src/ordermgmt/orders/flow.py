@@ -130,8 +130,10 @@ def perform_what_needs_no_goods(event: Event, order: Order) -> Replies:
 
 
 def claims_follow_the_units(event: UnitsMoved, order: Order) -> Replies:
-    for how, takes in _taken(event).items():
-        yield ReduceReservation(order_id=order.order_id, takes=tuple(takes.items()), how=how)
+    if taken := _taken(event):
+        ends = all(line.units.keys() <= {"cancelled"} for line in order.lines.values())
+        for how, takes in taken.items():
+            yield ReduceReservation(order_id=order.order_id, takes=tuple(takes.items()), how=how, ends=ends)
 
 
 _HOW = {

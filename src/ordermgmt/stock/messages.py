@@ -103,6 +103,8 @@ class ReduceReservation(Command[Reservation]):
     takes: tuple[tuple[str, int], ...]
     """(line id, pieces)."""
     how: str
+    ends: bool = True
+    """False where the order lives on and may want goods again: without claims the reservation then stays."""
 
 
 @frozen(kw_only=True)

@@ -173,8 +173,10 @@ def reduce(command: ReduceReservation, state: Reservation | None, seen: Seen, at
     reduced = ReservationReduced(order_id=command.order_id, claims=_taken(reservation, command.takes), how=command.how)
     yield reduced
     after = evolve_reduced(reservation, reduced)
-    if not after.claims:
-        yield ReservationConsumed() if after.issued else ReservationReleased()
+    if not after.claims and after.issued:
+        yield ReservationConsumed()
+    elif not after.claims and command.ends:
+        yield ReservationReleased()
 
 
 def _taken(reservation: Reservation, takes: Iterable[tuple[str, int]]) -> tuple[Claim, ...]:
