@@ -1,5 +1,6 @@
 """The whole life of an order, inside your application."""
 
+from .async_management import AsyncOrderManagement
 from .batching import AsyncBatcher, Batcher
 from .changes import changes
 from .changes.messages import (
@@ -67,7 +68,7 @@ from .errors import (
     StorageFailed,
     TooManyFollowUps,
 )
-from .management import DEFAULT_CAPABILITIES, AsyncOrderManagement, OrderManagement, Page, Preview, Recorded
+from .management import OrderManagement
 from .money import CurrencyMismatch, InvalidAmount, InvalidQuantity, Money, UnitPrice, UnknownCurrency
 from .operations import AsyncEffects, Effects
 from .orders import orders, references
@@ -173,6 +174,7 @@ from .refunds.messages import (
 )
 from .refunds.model import Refund
 from .refunds.rules import NothingOwed
+from .settings import DEFAULT_CAPABILITIES, Page, Preview, Recorded
 from .shipments import shipments
 from .shipments.messages import (
     AskLabel,

@@ -16,11 +16,13 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
+from .async_management import AsyncOrderManagement
 from .engine.messages import Command, shorten
 from .engine.requests import Job, Result
 from .engine.transaction import joins
 from .errors import InvalidInput, Misconfigured, OutcomeUnknown, StorageFailed
-from .management import BATCH_MAX, AsyncOrderManagement, OrderManagement
+from .management import OrderManagement
+from .settings import BATCH_MAX
 
 __all__ = ["AsyncBatcher", "Batcher"]
 

@@ -32,9 +32,10 @@ from .engine.assembly import Assembly
 from .engine.capability import Capability
 from .engine.messages import Command, Effect, Event, News
 from .errors import OrderManagementError, Refused
-from .management import DEFAULT_CAPABILITIES, OrderManagement
+from .management import OrderManagement
 from .operations import Effects
 from .orders.lifecycle import BUCKETS, UNIT_ARROWS
+from .settings import DEFAULT_CAPABILITIES
 
 MADE = "<!-- Made from the code by `python -m ordermgmt.reference --write`; a test fails when they disagree. -->"
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ..drawing import NamedArrow, markdown, mermaid, unit_arrows_mermaid
 from ..engine.assembly import Assembly
 from ..engine.lifecycle import Lifecycle
-from ..management import DEFAULT_CAPABILITIES
 from ..orders.lifecycle import UNIT_ARROWS
 from ..returns.lifecycle import RETURN
+from ..settings import DEFAULT_CAPABILITIES
 from .terminal import Paper
 
 FORMATS = ("mermaid", "md")

@@ -15,8 +15,9 @@ from ..engine.assembly import Assembly
 from ..engine.effects import Declined, Intent, Succeeded
 from ..engine.instants import to_text
 from ..errors import InvalidInput, Misconfigured
-from ..management import DEFAULT_CAPABILITIES, OrderManagement
+from ..management import OrderManagement
 from ..payments.model import Fact
+from ..settings import DEFAULT_CAPABILITIES
 from ..shipments.model import Label
 from ..storage.moving import Moved, export_store, import_store
 from ..verify import Books, Report, check_all

@@ -11,7 +11,7 @@ from pendulum import DateTime
 from ..changes import messages as changes
 from ..changes.model import OrderChange
 from ..engine.messages import Event
-from ..management import OrderManagement, Recorded
+from ..management import OrderManagement
 from ..money import Money
 from ..orders import amending, drafts, holds
 from ..orders import messages as orders
@@ -20,6 +20,7 @@ from ..payments import messages as payments
 from ..payments.model import Payment
 from ..refunds import messages as refunds
 from ..refunds.model import Refund
+from ..settings import Recorded
 from ..shipments import messages as shipments
 from ..shipments.model import Shipment
 from .terminal import Paper, wrapped

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from ..management import DEFAULT_CAPABILITIES, OrderManagement
+from ..management import OrderManagement
 from ..orders.model import Address
+from ..settings import DEFAULT_CAPABILITIES
 from .stores import opened
 from .terminal import Paper
 from .timeline import Whole, print_standing, print_timeline, timeline

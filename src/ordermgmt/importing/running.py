@@ -13,9 +13,10 @@ from attrs import define, field
 
 from ..engine.messages import shorten
 from ..errors import InvalidInput, NotTogether, OrderManagementError
-from ..management import BATCH_MAX, OrderManagement
+from ..management import OrderManagement
 from ..orders.messages import PlaceOrder
 from ..orders.references import ReferenceTaken
+from ..settings import BATCH_MAX
 from ..stock.messages import ReceiveStock
 from ..stock.rules import OutOfStock
 from .model import ERRORS, STOCK, ImportReport, RefusedRow, Told, TooManyTogether, Unreadable

@@ -20,11 +20,12 @@ from ..engine.messages import Command, News
 from ..engine.ports import ManualClock, ManualIds
 from ..engine.transaction import Key, Query, Row
 from ..errors import InvalidInput, Refused
-from ..management import DEFAULT_CAPABILITIES, OrderManagement
+from ..management import OrderManagement
 from ..money import Money
 from ..orders.drafts import DraftOrder
 from ..orders.messages import Line, PayNow, PlaceOrder, Tender
 from ..orders.model import Order
+from ..settings import DEFAULT_CAPABILITIES
 from ..stock.messages import ReceiveStock
 from ..storage.memory import MemoryStorage
 from ..verify import Breach, check_all

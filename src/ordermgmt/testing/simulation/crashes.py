@@ -14,7 +14,7 @@ import attrs
 from attrs import field, frozen
 
 from ...engine.messages import Command
-from ...management import LEASE, OrderManagement
+from ...management import OrderManagement
 from ...money import Money, UnitPrice
 from ...orders.messages import (
     CancelOrder,
@@ -32,6 +32,7 @@ from ...orders.messages import (
     Tender,
 )
 from ...orders.model import Address
+from ...settings import LEASE
 from ...shipments.messages import AskLabel, CancelShipment, HandOverShipment, PackShipment, PickShipment, PlanShipment
 from ...shipments.model import DELIVERED, UNDELIVERABLE, Content
 from ...stock.messages import CommitReservation, PutAwayStock, ReceiveStock

@@ -20,11 +20,12 @@ from ...engine.operating import Operator
 from ...engine.ports import ManualIds
 from ...engine.transaction import Storage, Write
 from ...engine.working import Call, Worker
-from ...management import LEASE, OrderManagement
+from ...management import OrderManagement
 from ...orders.holds import ReleaseHold
 from ...orders.messages import PlaceOrder
 from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, balance, earned
 from ...payments.model import Payment
+from ...settings import LEASE
 from ...shipments.messages import HandOverShipment, PackShipment, Track
 from ...shipments.model import DELIVERED, STAGES, Shipment
 from ...stock.messages import ReceiveStock
