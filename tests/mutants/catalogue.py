@@ -826,8 +826,8 @@ def added_units_are_not_counted(garden: Garden) -> None:
 
 @mutant("changes")
 def an_amended_line_gains_a_cent(garden: Garden) -> None:
-    garden.patch(amendment, "amount", lambda stretches: before(stretches) + 1)
     before = stretches.amount
+    garden.patch(amendment, "amount", lambda pieces: before(pieces) + 1)
 
 
 @mutant("changes")
