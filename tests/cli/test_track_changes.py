@@ -8,18 +8,20 @@ import pytest
 
 from ordermgmt import (
     Amendment,
+    AmendOrder,
     ConfirmOrderChange,
     DeclineOrderChange,
     DraftOrderChange,
     LineChange,
     OnAccount,
     OrderManagement,
+    ReceiveStock,
     RequestOrderChange,
     RevertOrderChange,
 )
 from ordermgmt.cli import main
 from ordermgmt.storage import SqliteStorage
-from tests.stories import line, place
+from tests.stories import eur, line, place
 
 
 def test_changes_are_told_with_the_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -45,3 +47,14 @@ def test_changes_are_told_with_the_order(tmp_path: Path, capsys: pytest.CaptureF
         "Amendment 1 taken back: with 2 × mug more",
     ):
         assert words in told, words
+
+
+def test_an_order_was_placed_at_what_it_cost_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    db = tmp_path / "shop.db"
+    with OrderManagement(storage=SqliteStorage(db)) as shop:
+        place(shop, "A", line("mug", 1), pay=OnAccount(), shipping=eur("4.90"))
+        shop.handle(ReceiveStock(sku="mug", quantity=1))
+        shop.handle(AmendOrder(order_id="A", amendment=Amendment(add=[line("mug", 1)], charges={"gift": eur("2.00")})))
+    assert main(["track", "A", "--db", str(db)]) == 0
+
+    assert "10.00 EUR + shipping 4.90 EUR = 14.90 EUR" in capsys.readouterr().out

@@ -150,10 +150,11 @@ def _entered(what: str) -> Tell:
 
 def _placed(one: Recorded, event: orders.OrderPlaced, whole: Whole) -> str:
     units = whole.units((line.line_id, line.quantity) for line in event.lines)
-    goods = whole.money(sum(line.minor for line in event.lines))
+    goods = sum(line.minor for line in event.lines)
     charges = "".join(f" + {charge.name} {whole.money(charge.minor)}" for charge in event.charges)
-    total = f" = {whole.order.total}" if event.charges else ""
-    return f"Order placed: {units}\n{goods}{charges}{total}"
+    # As it was then: an amendment may have made the order dearer since.
+    total = f" = {whole.money(goods + sum(charge.minor for charge in event.charges))}" if event.charges else ""
+    return f"Order placed: {units}\n{whole.money(goods)}{charges}{total}"
 
 
 def _quoted(one: Recorded, event: drafts.OrderQuoted, whole: Whole) -> str:
