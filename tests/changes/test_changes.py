@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from ordermgmt import (
+    DEFAULT_CAPABILITIES,
     Address,
+    AdvanceOrder,
     Amendment,
     AmendOrder,
     BelowMoved,
@@ -58,7 +60,9 @@ from ordermgmt import (
     Shipment,
     Surcharge,
     Tender,
+    orders,
 )
+from ordermgmt.orders.lifecycle import ORDER
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
 from tests.stories import ANN, card_pays, eur, line, on_the_shelf, paid_for, place, sent, snapshot, units
@@ -526,6 +530,24 @@ def test_goods_that_were_released_by_hand_are_set_aside_again(shop: OrderManagem
     shop.handle(SetGoodsAside(order_id="A"))
 
     assert (units(shop, "A"), on_the_shelf(shop)) == ({"reserved": 3}, (3, 3, 0))
+
+
+# Where the host has redrawn the order's life.
+
+
+def test_an_order_that_has_ended_as_the_host_drew_it_is_not_amended(card: FakePayments):
+    lost = ORDER.redrawn(add=[("confirmed", "write_off", "lost")], final=["lost"])
+    capabilities = [one.redrawn(lost) if one is orders else one for one in DEFAULT_CAPABILITIES]
+    with OrderManagement(storage=MemoryStorage(), gateways={"card": card}, capabilities=capabilities) as shop:
+        paid_for(shop, "A")
+        drafted(shop, quantity("1", 2))
+        shop.handle(AdvanceOrder(order_id="A", step="write_off"))
+
+        for command in (AmendOrder(order_id="A", amendment=quantity("1", 1)), ConfirmOrderChange(change_id="c")):
+            with pytest.raises(NotAmendable):
+                shop.handle(command)
+        shop.handle(CancelOrderChange(change_id="c"))
+        assert shop.get(Order, "A").change == ""
 
 
 # Taking it back.

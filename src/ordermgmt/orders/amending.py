@@ -408,8 +408,16 @@ def _by_its_own_tender(order: Order, missing: Money, difference: int, *, payable
 # Decide.
 
 
+def _amendable(state: Order | None, order_id: str, seen: Seen) -> Order:
+    """The order, if it has not ended: in a status of ours, or in a last one that the host drew."""
+    order = require(state, "order", order_id)
+    if order.status in ENDED or order.is_draft or seen.ended:
+        raise NotAmendable(order.order_id, order.status)
+    return order
+
+
 def _amend(command: AmendOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
-    order = require(state, "order", command.order_id)
+    order = _amendable(state, command.order_id, seen)
     wanted = revision(command.amendment, order, items_of(command.amendment, seen))
     yield from _amended(
         outcome(
@@ -420,7 +428,7 @@ def _amend(command: AmendOrder, state: Order | None, seen: Seen, at: DateTime) -
 
 
 def _apply(command: ApplyRevision, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
-    order = require(state, "order", command.order_id)
+    order = _amendable(state, command.order_id, seen)
     applied = outcome(
         order,
         command.revision,
@@ -433,7 +441,7 @@ def _apply(command: ApplyRevision, state: Order | None, seen: Seen, at: DateTime
 
 
 def _revert(command: RevertAmendment, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
-    order = require(state, "order", command.order_id)
+    order = _amendable(state, command.order_id, seen)
     yield from _amended(reversal(order, change_id=command.change_id, pay=command.pay, reason=command.reason), seen)
 
 
@@ -452,8 +460,7 @@ def _note_change(command: NoteChange, state: Order | None, seen: Seen, at: DateT
         return
     if order.change:
         raise ChangeOpen(order.order_id, order.change)
-    if order.status in ENDED:
-        raise NotAmendable(order.order_id, order.status)
+    _amendable(order, order.order_id, seen)
     yield ChangeNoted(change_id=command.change_id)
 
 
