@@ -68,6 +68,17 @@ def _contents(contents: Iterable[Any]) -> tuple[Content, ...]:
     return several
 
 
+def _parcels(ids: Iterable[str]) -> tuple[str, ...]:
+    if not is_listed(ids):
+        raise InvalidInput("beside must be a list of shipment ids")
+    several = tuple(islice(ids, LINES_MAX + 1))
+    if len(several) > LINES_MAX:
+        raise InvalidInput(f"at most {LINES_MAX} parcels can lie beside one (got more)")
+    for id in several:
+        check_id(id, "a shipment id in beside")
+    return several
+
+
 def _checked_label(_instance: object, attribute: Any, value: Any) -> None:
     if not isinstance(value, Label):
         raise InvalidInput(f"{attribute.name} must be a Label (got {type(value).__name__})")
@@ -104,7 +115,7 @@ class PlanShipment(Command[Shipment]):
     )
     """By default the address of the first order in it."""
     consignment_id: str = field(default="", validator=checked_note)
-    beside: tuple[str, ...] = ()
+    beside: tuple[str, ...] = field(default=(), converter=_parcels)
     """Parcels whose units it leaves to them: it is what is reserved for none yet.  Told by the flow."""
 
 
