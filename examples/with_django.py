@@ -1,7 +1,7 @@
 """A host on Django: its own rows and the order in one `transaction.atomic()`, the provider asked after the commit.
 
-Run it with ``python examples/with_django.py``; it makes `django.db` in this folder.  In a project, the settings below
-are yours already, and `shop` stands in a module of its own.
+Run it with ``pip install 'django>=5.2,<5.3'`` and ``python examples/with_django.py``; it makes `django.db` in this
+folder.  In a project, the settings below are yours already, and `shop` stands in a module of its own.
 """
 
 # Django is not typed, so a type checker knows neither `objects` nor `atomic`.

@@ -1,6 +1,7 @@
 """A host on SQLAlchemy 2: its own rows and the order in one transaction, the provider asked after the commit.
 
-Run it with ``python examples/with_sqlalchemy.py``; it makes `host.db` in this folder.
+Run it with ``pip install 'sqlalchemy>=2'`` and ``python examples/with_sqlalchemy.py``; it makes `host.db` in this
+folder.
 """
 
 from pathlib import Path

@@ -16,15 +16,17 @@ from ordermgmt import (
     Item,
     ListedItems,
     Misconfigured,
+    NotFound,
     OnAccount,
     Order,
     OrderManagement,
+    PackShipment,
     PlaceOrder,
     ReceiveStock,
     Tax,
 )
 from ordermgmt.storage import MemoryStorage
-from ordermgmt.testing import FakePayments
+from ordermgmt.testing import FakeCarrier, FakePayments
 from tests.stories import line
 
 SHOPS = [OrderManagement, AsyncOrderManagement]
@@ -97,6 +99,14 @@ def test_a_shop_takes_a_store(shop: Any, storage: Any) -> None:
 def test_adapters_are_given_by_their_names(shop: Any, argument: str, adapters: Any) -> None:
     with pytest.raises(Misconfigured, match=f"{argument} takes adapters by their names"):
         shop(storage=MemoryStorage(), **{argument: adapters})
+
+
+def test_an_adapter_that_is_not_there_is_to_be_given_to_the_shop() -> None:
+    shop, _ = place(carriers={"post": FakeCarrier()})
+    shop.handle(PlaceOrder(order_id="B", lines=[line("mug", 1)], pay=OnAccount(), carrier="dhl"))
+    with pytest.raises(NotFound) as no:
+        shop.handle(PackShipment(shipment_id="B:s1"))
+    assert str(no.value) == "there is no carrier 'dhl'; check the name, or give the shop one: carriers={'dhl': …}"
 
 
 @pytest.mark.parametrize("commands", [None, ReceiveStock(sku="mug", quantity=1), "x"])

@@ -91,7 +91,11 @@ class NotFound(Refused, LookupError):
 
     @property
     def message(self) -> str:
-        return f"there is no {self.kind} {self.id!r}; check the id, or create it first"
+        if self.kind in ("gateway", "carrier", "port"):
+            advice = f"check the name, or give the shop one: {self.kind}s={{{self.id!r}: …}}"
+        else:
+            advice = "check the id, or create it first"
+        return f"there is no {self.kind} {self.id!r}; {advice}"
 
 
 @define
