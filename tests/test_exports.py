@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import ordermgmt
+from ordermgmt import errors as errors_of_all
+from ordermgmt import money
+from ordermgmt.engine import effects
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -46,6 +49,16 @@ def test_nothing_is_public_by_accident() -> None:
     modules = {name for name, thing in vars(ordermgmt).items() if inspect.ismodule(thing)}
     public = {name for name in vars(ordermgmt) if not name.startswith("_")}
     assert public - modules == set(ordermgmt.__all__) - modules
+
+
+def test_what_a_host_may_have_to_catch_is_public() -> None:
+    errors = {
+        name
+        for module in (errors_of_all, money, effects)
+        for name, thing in vars(module).items()
+        if inspect.isclass(thing) and issubclass(thing, ordermgmt.OrderManagementError) and not name.startswith("_")
+    }
+    assert errors - set(ordermgmt.__all__) == {"NotDue"}, "only a worker's own claim is told that it is not due"
 
 
 class TestTheRulesThemselves:

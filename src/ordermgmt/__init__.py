@@ -33,6 +33,7 @@ from .engine.effects import (
     CancelEffect,
     Declined,
     Intent,
+    NotStuck,
     Outcome,
     Pending,
     RetryEffect,
@@ -69,7 +70,17 @@ from .errors import (
     TooManyFollowUps,
 )
 from .management import OrderManagement
-from .money import CurrencyMismatch, InvalidAmount, InvalidQuantity, Money, UnitPrice, UnknownCurrency
+from .money import (
+    AmountTooLarge,
+    CurrencyMismatch,
+    InvalidAmount,
+    InvalidQuantity,
+    InvalidWeights,
+    Money,
+    UnitPrice,
+    UnknownCurrency,
+    UnknownRounding,
+)
 from .operations import AsyncEffects, Effects
 from .orders import orders, references
 from .orders.addresses import BadAddress
@@ -211,6 +222,7 @@ __all__ = [
     "AlreadyShipped",
     "AmendOrder",
     "Amendment",
+    "AmountTooLarge",
     "Amounts",
     "AnyItem",
     "Approval",
@@ -284,6 +296,7 @@ __all__ = [
     "InvalidInput",
     "InvalidLifecycle",
     "InvalidQuantity",
+    "InvalidWeights",
     "Item",
     "Items",
     "Label",
@@ -318,6 +331,7 @@ __all__ = [
     "NotPlaced",
     "NotQuoted",
     "NotReconciled",
+    "NotStuck",
     "NotThatMany",
     "NotThere",
     "NotTogether",
@@ -434,6 +448,7 @@ __all__ = [
     "UnitPrice",
     "Unknown",
     "UnknownCurrency",
+    "UnknownRounding",
     "UnknownSku",
     "UnknownTaxClass",
     "Verdict",
