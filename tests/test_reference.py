@@ -69,6 +69,13 @@ def test_every_public_name_has_a_sentence() -> None:
     assert [name for module in modules for name in module.__all__ if not reference._told(module, name)] == []
 
 
+def test_both_front_doors_and_what_they_answer_stand_together() -> None:
+    front = reference.pages()["api.md"].partition("## The front door")[2].partition("\n## ")[0]
+    assert [
+        name for name in ("OrderManagement", "AsyncOrderManagement", "Page", "Preview") if f"| `{name}` |" not in front
+    ] == []
+
+
 def test_a_default_made_by_a_factory_is_not_shown_as_a_value() -> None:
     lines = list(reference._field_lines(ordermgmt.Order))
     assert (

@@ -66,6 +66,9 @@ FOLDERS = {
 }
 """The folders and files that show public names, in the order of the page; others follow under their own names."""
 
+IN = {"async_management": "management", "settings": "management"}
+"""Files that are a part of another one, as their reader sees it."""
+
 FRONT: dict[str, tuple[str, type[Any]]] = {
     "management": ("What a shop can do. `AsyncOrderManagement` has the same names, awaited.", OrderManagement),
     "operations": ("What stands at `shop.effects`. `AsyncEffects` has the same names, awaited.", Effects),
@@ -102,7 +105,8 @@ def api() -> str:
     ]
     by_folder: dict[str, list[str]] = {folder: [] for folder in FOLDERS}
     for name in ordermgmt.__all__:
-        by_folder.setdefault(_home(name).__name__.split(".")[1], []).append(name)
+        folder = _home(name).__name__.split(".")[1]
+        by_folder.setdefault(IN.get(folder, folder), []).append(name)
     for folder, names in by_folder.items():
         parts.append(f"## {FOLDERS.get(folder, folder.capitalize())}")
         if folder in FRONT:
