@@ -24,6 +24,7 @@ from ordermgmt import (
     ManualClock,
     ManualIds,
     Money,
+    Order,
     OrderManagement,
     PayNow,
     PlaceOrder,
@@ -37,6 +38,7 @@ from ordermgmt import (
     Tender,
     UnitPrice,
 )
+from ordermgmt.orders.model import earned
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
 from ordermgmt.verify import check_all
@@ -45,7 +47,7 @@ from tests.stories import laws_hold
 
 VAT, LOCAL = Tax("VAT", 20), Tax("local", "9.975", compound=True)
 CURRENCIES = ("EUR", "JPY", "KWD")
-SKUS = ("cup", "hat", "engraving")
+SKUS = ("cup", "hat", "engraving", "engraving")
 
 
 class PricedLife(Life):
@@ -77,11 +79,13 @@ class PricedLife(Life):
                 prices=self.chance.choice(("inclusive", "exclusive")),
                 rounding=self.chance.choice(("standard", "unit", "invoice", "vendure")),
                 adjustments=[
-                    Discount("sale", percent=self.chance.choice(("10", "33.3", "100"))),
+                    Discount("sale", percent=self.chance.choice(("0", "10", "33.3", "100"))),
                     Surcharge("fee", Money.of_minor(99, self.currency), taxes=[VAT]),
                 ],
             )
         )
+        if self.chance.random() < 0.7:
+            self.shop.settle("A")
 
     def line(self, line_id: str = "") -> Line:
         return Line(
@@ -119,10 +123,20 @@ class PricedLife(Life):
             yield RecordUndeliverable(shipment_id=shipment_id)
 
 
+def asked_for_no_more_than_it_may(before: Order, order: Order, *, sale: bool) -> None:
+    """Whatever is given back was overpaid, whatever is captured is earned."""
+    was, now = before.money, order.money
+    if now.refunded + now.refund_pending > was.refunded + was.refund_pending:
+        assert now.paid - now.refund_pending >= order.due.minor
+    if not sale and now.captured + now.capture_pending > was.captured + was.capture_pending:
+        assert now.paid - now.refund_pending + now.capture_pending <= earned(order)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_wherever_the_parts_of_a_shop_meet_the_books_are_right(seed: int):
     life = PricedLife(seed)
-    for _ in life.live(20):
+    for _, before in life.live(20):
+        asked_for_no_more_than_it_may(before, life.order, sale=seed % 2 == 0)
         assert life.order.explain().total == life.order.due
         assert life.order.asking == {}
         check_all(life.shop).require()
