@@ -36,7 +36,8 @@ def order(reference: str, quantity: Any = 1, **more: Any) -> dict[str, Any]:
 
 
 def imported(shop: OrderManagement, file: io.BytesIO, form: str = "csv", **more: Any) -> ImportReport:
-    return import_orders(shop, file, format=form, **({"currency": "EUR", "channel": "old"} | more))
+    given: dict[str, Any] = {"format": form, "currency": "EUR", "channel": "old"} | more
+    return import_orders(shop, file, **given)
 
 
 def told(report: ImportReport) -> list[tuple[int, str, str]]:
@@ -267,7 +268,7 @@ def test_a_line_without_an_end_is_told_and_the_next_ones_are_read(stocked: Order
 @pytest.mark.parametrize("wrong", [{"errors": "some"}, {"stock": "maybe"}, {"format": "xml"}, {"batch": 0}])
 def test_a_policy_that_there_is_not_is_refused(shop: OrderManagement, wrong: dict[str, Any]):
     with pytest.raises(InvalidInput):
-        import_orders(shop, csv(), **({"format": "csv"} | wrong))
+        imported(shop, csv(), **wrong)
 
 
 # Again.

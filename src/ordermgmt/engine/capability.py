@@ -233,9 +233,14 @@ Form = tuple[Callable[[Any], Iterable[Any]], tuple[Setter, ...], dict[str, Sette
 
 def _form_of(cls: type[Any]) -> Form:
     """How the fields of a class are read all at once, and set one by one, past its being frozen."""
-    names = [a.name for a in attrs.fields(cls)]
-    setter_of = {name: _setter(cls, name) for name in names}
-    values_of = attrgetter(*names) if len(names) > 1 else lambda state: tuple(getattr(state, name) for name in names)
+    names: list[str] = [a.name for a in attrs.fields(cls)]
+    setter_of: dict[str, Setter] = {name: _setter(cls, name) for name in names}
+
+    def one_by_one(state: Any) -> tuple[Any, ...]:
+        return tuple([getattr(state, name) for name in names])
+
+    # With one name or none, attrgetter answers something else than a tuple.
+    values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else one_by_one
     return values_of, tuple(setter_of.values()), setter_of
 
 
