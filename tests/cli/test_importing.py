@@ -36,6 +36,15 @@ def test_good_rows_are_placed_and_bad_ones_told(orders: Path, capsys: pytest.Cap
         assert [order.external for order in shop.find(Order)] == ["1"]
 
 
+def test_refused_rows_are_told_as_they_stand_in_the_file(orders: Path, capsys: pytest.CaptureFixture[str]):
+    orders.write_text(ROWS + "3,mug,1,9.50,too many\n")
+    report = orders.with_name("refused.jsonl")
+    assert main(asked(orders, "--report", str(report))) == 1
+
+    assert [line.split()[1].strip(",:") for line in capsys.readouterr().out.splitlines()[:3]] == ["2", "3", "4"]
+    assert [json.loads(line)["row"] for line in report.read_text().splitlines()] == [2, 3, 4]
+
+
 def test_a_report_that_exists_is_told_before_anything_is_placed(orders: Path, capsys: pytest.CaptureFixture[str]):
     report = orders.with_name("refused.jsonl")
     report.write_text("mine")

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from ..errors import Misconfigured
-from ..importing import ERRORS, STOCK, ImportReport, import_orders
+from ..importing import ERRORS, STOCK, ImportReport, RefusedRow, import_orders
 from ..management import OrderManagement
 from . import stores
 from .operate import Adding
@@ -55,14 +55,19 @@ def run(asked: argparse.Namespace, paper: Paper) -> int:
         )
     if asked.report is not None:
         with asked.report.open("x", encoding="utf-8") as out:
-            for row in report.refused:
+            for row in _in_order(report):
                 print(json.dumps(attrs.asdict(row)), file=out)
     _tell(paper, report)
     return 0 if report.ok else 1
 
 
+def _in_order(report: ImportReport) -> list[RefusedRow]:
+    # Rows that cannot be read are refused before those that a rule refuses; whoever mends the file goes down it once.
+    return sorted(report.refused, key=lambda refused: refused.row)
+
+
 def _tell(paper: Paper, report: ImportReport) -> None:
-    for row in report.refused[:SHOWN_MAX]:
+    for row in _in_order(report)[:SHOWN_MAX]:
         paper.line(str(row))
     if (more := len(report.refused) - SHOWN_MAX) > 0:
         paper.line(f"… and {more:,} more rows; --report FILE holds all of them")
