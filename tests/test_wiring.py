@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from ordermgmt import (
     ReceiveStock,
     Tax,
 )
-from ordermgmt.storage import MemoryStorage
+from ordermgmt.storage import MemoryStorage, SqliteStorage
 from ordermgmt.testing import FakeCarrier, FakePayments
 from tests.stories import line
 
@@ -131,3 +132,35 @@ def test_stuck_effects_are_read_in_pages(page: dict[str, Any]) -> None:
     if "limit" in page:
         with pytest.raises(InvalidInput):
             effects.due(**page)
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+@pytest.mark.parametrize("argument", ["capabilities", "reactions", "policies", "observers"])
+@pytest.mark.parametrize("given", [None, 7, "text"])
+def test_what_there_are_several_of_is_given_as_a_list(shop: Any, argument: str, given: Any) -> None:
+    with pytest.raises(Misconfigured, match=f"{argument} takes a list"):
+        shop(storage=MemoryStorage(), **{argument: given})
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+@pytest.mark.parametrize("argument", ["deadline", "lease"])
+@pytest.mark.parametrize("span", [None, 30, timedelta(0), timedelta(seconds=-1)])
+def test_spans_are_timedeltas_above_zero(shop: Any, argument: str, span: Any) -> None:
+    with pytest.raises(Misconfigured, match=f"{argument} takes a timedelta above zero"):
+        shop(storage=MemoryStorage(), **{argument: span})
+
+
+@pytest.mark.parametrize("path", [None, 7, b"shop.db", MemoryStorage()])
+def test_a_file_is_given_by_its_path(path: Any) -> None:
+    with pytest.raises(Misconfigured, match="takes the path of a file"):
+        SqliteStorage(path)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "headers", "body"), [(None, {}, b""), ("card", None, b""), ("card", [], b""), ("card", {}, "text")]
+)
+def test_a_webhook_comes_with_headers_and_bytes_for_a_named_gateway(gateway: Any, headers: Any, body: Any) -> None:
+    shop = OrderManagement(storage=MemoryStorage(), gateways={"card": FakePayments()})
+    with pytest.raises(InvalidInput):
+        shop.receive_webhook(gateway, headers, body)
+    assert not shop.feed()

@@ -265,13 +265,16 @@ class Settings:
 
     def notices(self, family: str, name: str, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
         """What a webhook tells, verified by the adapter it is for."""
-        adapter = self.assembly.ports.get(family, {}).get(name)
+        check_text(family, "family")
+        adapter = self.assembly.ports.get(family, {}).get(check_text(name, "the name of an adapter"))
         if adapter is None:
             raise NotFound(family.rstrip("s"), name)
         if not hasattr(adapter, "parse_webhook"):
             raise InvalidInput(f"the adapter {name!r} reads no webhooks: it has no parse_webhook")
         if not isinstance(body, bytes):
             raise InvalidInput(f"body must be the raw bytes that came (got {type(body).__name__})")
+        if not isinstance(headers, Mapping):
+            raise InvalidInput(f"headers must be a mapping of names to values (got {shorten(headers)})")
         if len(body) > WEBHOOK_MAX:
             raise WebhookRejected(f"a webhook of {len(body)} bytes is larger than {WEBHOOK_MAX}; nothing was read")
         notices: Sequence[Notice] = adapter.parse_webhook(headers, body, now=self.clock.now())
@@ -386,6 +389,18 @@ def settings_of(
             raise Misconfigured(f"{argument} takes adapters by their names: {{'card': …}} (got {shorten(family)})")
         for name in family or {}:
             check_text(name, "the name of an adapter")
+    several = (
+        ("capabilities", capabilities),
+        ("reactions", reactions),
+        ("policies", policies),
+        ("observers", observers),
+    )
+    for argument, given in several:
+        if not is_listed(given):
+            raise Misconfigured(f"{argument} takes a list (got {shorten(given)})")
+    for argument, span in (("deadline", deadline), ("lease", lease)):
+        if not isinstance(span, timedelta) or span <= timedelta(0):
+            raise Misconfigured(f"{argument} takes a timedelta above zero (got {shorten(span)})")
     for observer in observers:
         if not callable(observer):
             raise Misconfigured(f"an observer is a function that takes what is observed (got {shorten(observer)})")

@@ -44,6 +44,10 @@ class SqliteStorage:
 
         Raises `NewerSchema` where a newer release wrote it, `StorageFailed` where it is no database or does not open.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise Misconfigured(
+                f"SqliteStorage takes the path of a file, such as 'shop.db' (got {type(path).__name__})"
+            )
         name = os.fspath(path)
         if name in ("", ":memory:") or name.startswith("file:"):
             raise Misconfigured(f"{name!r} is not the path of a file; use MemoryStorage for a store without one")
