@@ -14,6 +14,7 @@ from .changes.messages import (
     RevertOrderChange,
 )
 from .changes.model import OrderChange
+from .changes.rules import ChangeOver
 from .engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere, WebhookRejected
 from .engine.allowing import Allowances, Verdict
 from .engine.approvals import (
@@ -251,6 +252,7 @@ __all__ = [
     "CapturePayment",
     "Carrier",
     "ChangeOpen",
+    "ChangeOver",
     "CheckedAddress",
     "Clock",
     "CloseOrder",

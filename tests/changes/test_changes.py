@@ -19,6 +19,7 @@ from ordermgmt import (
     CancelShipment,
     CancelUnits,
     ChangeOpen,
+    ChangeOver,
     ConfirmOrderChange,
     Content,
     DeclineOrderChange,
@@ -146,6 +147,19 @@ def test_a_change_that_nobody_answers_expires(shop: OrderManagement, clock: Manu
     shop.run_due()
 
     assert (shop.get(OrderChange, "c").status, shop.get(Order, "A").change) == ("expired", "")
+
+
+def test_a_change_is_not_confirmed_after_its_time_though_no_worker_came_by(shop: OrderManagement, clock: ManualClock):
+    placed = paid_for(shop, "A")
+    shop.handle(
+        DraftOrderChange(change_id="c", order_id="A", amendment=quantity("1", 1), expires_in=timedelta(hours=2))
+    )
+    clock.advance(hours=2)
+    with pytest.raises(ChangeOver):
+        shop.handle(ConfirmOrderChange(change_id="c"))
+
+    assert shop.get(OrderChange, "c").status == "drafted"
+    assert shop.get(Order, "A").due == placed.due
 
 
 def test_a_confirmed_change_does_not_expire(shop: OrderManagement, clock: ManualClock):

@@ -29,6 +29,7 @@ from .messages import (
 from .model import OrderChange
 from .rules import (
     EVOLVE,
+    ChangeOver,
     cancel,
     confirm,
     decline,
@@ -82,6 +83,7 @@ changes = Capability(
     reactions=REACTIONS,
     indexes={"status": lambda change: change.status, "order": lambda change: change.order_id},
     asks={"order": _of_an_order, "change": _of_a_change},
+    refusals=(ChangeOver,),
 )
 
 __all__ = ["changes"]

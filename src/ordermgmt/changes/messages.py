@@ -91,7 +91,8 @@ class ConfirmOrderChange(ChangeCommand):
     """Agree: the order is amended, in one commit with stock and money.  Checked again, against the order as it is now.
 
     A draft may be confirmed at once, where nobody else has to agree.  Refused with whatever refuses the amendment:
-    `BelowMoved`, `OutOfStock`, `NothingLeft`, or `PaymentNeeded` without `pay`.
+    `BelowMoved`, `OutOfStock`, `NothingLeft`, or `PaymentNeeded` without `pay`; and with `ChangeOver` once its time is
+    over, whether or not a worker has come by to let it expire.
     """
 
     pay: Pay | None = field(default=None, validator=optional(checked_type(PayNow, OnAccount, PaidElsewhere)))

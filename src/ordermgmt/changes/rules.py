@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
 from ..engine.messages import Event, Key
-from ..errors import AlreadyExists
+from ..errors import AlreadyExists, Refused
 from ..orders.amending import items_of, new_address, outcome, reversal
 from ..orders.amendment import revision
 from ..orders.messages import order_key
@@ -36,6 +37,19 @@ from .messages import (
     expiry_name,
 )
 from .model import OrderChange
+
+
+@define
+class ChangeOver(Refused):
+    """The change could be confirmed until then."""
+
+    change_id: str
+    until: DateTime
+
+    @property
+    def message(self) -> str:
+        return f"change {self.change_id} stood until {self.until}; draft it anew (DraftOrderChange)"
+
 
 # Decide.
 
@@ -83,6 +97,8 @@ def confirm(command: ConfirmOrderChange, state: OrderChange | None, seen: Seen, 
     elif not seen.draws("confirm"):
         yield ChangeConfirmed(settlement=change.settlement, terms=None)  # no arrow: refused before it is looked into
         return
+    if change.expires_at <= at:
+        raise ChangeOver(change.change_id, change.expires_at)
     order = as_type(seen.get(Order, "order", change.order_id), Order)
     decided = outcome(order, change.wanted, ship_to=change.ship_to, pay=command.pay, change_id=change.change_id)
     yield ChangeConfirmed(settlement=decided.settlement, terms=decided.event.terms)
