@@ -1,6 +1,7 @@
 """Worlds in which everything goes wrong: no law is broken, every kind of fault happens, and a seed is a world.
 
-Fresh seeds come from the time, or from ORDERMGMT_SIMULATION_SEED; whatever fails is printed with its seed.
+The seeds beyond the corpus begin at a fixed one, so that a change is judged by itself; ORDERMGMT_SIMULATION_SEED begins
+elsewhere, where nobody has looked yet.  Whatever fails is printed with its seed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -40,8 +40,8 @@ IN_CI = 20
 
 @pytest.mark.timeout(900)
 def test_no_law_is_broken_in_worlds_old_and_new() -> None:
-    base = int(os.environ.get("ORDERMGMT_SIMULATION_SEED", str(int(time.time()))))
-    print(f"\nfresh seeds from {base} (ORDERMGMT_SIMULATION_SEED={base} repeats them)")
+    base = int(os.environ.get("ORDERMGMT_SIMULATION_SEED", "20261122"))
+    print(f"\nseeds from {base} (ORDERMGMT_SIMULATION_SEED={base} repeats them)")
 
     def enough(summary: Summary) -> bool:
         return summary.worlds >= len(CORPUS) + FRESH_MIN and summary.steps >= STEPS

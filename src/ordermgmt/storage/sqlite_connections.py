@@ -166,6 +166,12 @@ class Connections:
         self._closed = True
         self.close_unused()
 
+    def __del__(self) -> None:
+        # A store that was dropped without being closed leaves nothing open; nobody is in a transaction of it any more.
+        # In a forked child the connections are the parent's.
+        if getattr(self, "_pid", None) == os.getpid():
+            self.close()
+
     def close_unused(self) -> None:
         self._close_idle()
         if self.turn.acquire(blocking=False):
