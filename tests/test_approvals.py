@@ -11,6 +11,7 @@ import pytest
 
 from ordermgmt import (
     AddNote,
+    Amendment,
     Approval,
     ApprovalNotNeeded,
     ApprovalOver,
@@ -18,10 +19,13 @@ from ordermgmt import (
     AsyncOrderManagement,
     CancelOrder,
     CommandIdReused,
+    ConfirmOrderChange,
     DeclineApproval,
     Discrepancy,
+    DraftOrderChange,
     GrantCredit,
     InvalidInput,
+    LineChange,
     ManualClock,
     MoveUnits,
     NamedPolicy,
@@ -58,12 +62,31 @@ def cancelled_units(command: Any, state: Any, seen: Any, at: Any) -> Refused | N
     return None
 
 
+def changes(command: Any, state: Any, seen: Any, at: Any) -> Refused | None:
+    return NeedsApproval("a change") if isinstance(command, ConfirmOrderChange) else None
+
+
+def drafted_change(shop: OrderManagement) -> ConfirmOrderChange:
+    amendment = Amendment(lines=[LineChange(line_id="1", quantity=4)])
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    shop.handle(DraftOrderChange(change_id="c", order_id="A", amendment=amendment))
+    return ConfirmOrderChange(change_id="c")
+
+
 POLICIES = (NamedPolicy("large credits", large_credits), NamedPolicy("goods let go", cancelled_units))
 
 
 @pytest.fixture
 def guarded(storage: Storage, card: FakePayments, clock: ManualClock) -> OrderManagement:
     shop = OrderManagement(storage=storage, gateways={"card": card}, clock=clock, policies=POLICIES)
+    paid_for(shop, "A")
+    return shop
+
+
+@pytest.fixture
+def by_two(storage: Storage, card: FakePayments, clock: ManualClock) -> OrderManagement:
+    policies = [NamedPolicy("changes", changes)]
+    shop = OrderManagement(storage=storage, gateways={"card": card}, clock=clock, policies=policies)
     paid_for(shop, "A")
     return shop
 
@@ -166,6 +189,32 @@ def test_an_approval_is_worth_nothing_once_the_thing_has_changed(guarded: OrderM
         guarded.handle(CREDIT, by="ann")
 
     assert no.value.stands == "not asked for"
+
+
+def test_an_approval_of_a_change_is_worth_nothing_once_its_order_has_moved(by_two: OrderManagement):
+    confirm = drafted_change(by_two)
+    approved(by_two, confirm)
+    by_two.handle(AddNote(order_id="A", text="the customer has called"))
+
+    with pytest.raises(NeedsApproval) as no:
+        by_two.handle(confirm, by="ann")
+
+    assert no.value.stands == "not asked for"
+
+
+def test_an_approved_change_of_an_order_that_has_not_moved_is_confirmed(by_two: OrderManagement):
+    confirm = drafted_change(by_two)
+    approved(by_two, confirm)
+
+    assert by_two.handle(confirm, by="ann").status == "confirmed"
+
+
+def test_an_approval_outlives_what_others_buy_of_the_same_goods(by_two: OrderManagement):
+    confirm = drafted_change(by_two)
+    approved(by_two, confirm)
+    paid_for(by_two, "B")
+
+    assert by_two.handle(confirm, by="ann").status == "confirmed"
 
 
 def test_an_approval_is_used_once(guarded: OrderManagement):

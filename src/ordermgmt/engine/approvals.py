@@ -1,13 +1,17 @@
 """Two people: a command that a policy lets through only once somebody else has approved it.
 
 A policy answers `NeedsApproval`.  The requester asks for an approval, somebody else gives it, and the same command is
-asked again.  An approval is for that exact command and for the entity as it stands: once its version moves, or another
-field is asked for, there is none.  It is used once.
+asked again.  An approval is for that exact command, and for everything the command decides on as it stands: its own
+entity and those its rule declares (`Rule.keys`, `Rule.reads`), such as the order that a change is about.  Once a
+version of any of them moves, or another field is asked for, there is none.  Left out are rows that everybody shares
+(`Capability.last`: stock): a sale to somebody else changes nothing about what was approved, and whether there are
+goods is looked at again when the command is decided.  It is used once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -121,7 +125,8 @@ class Approval:
     about: tuple[str, str]
     """Kind and id of the entity the command is about, and …"""
     version: int
-    """… the version it stood at; an approval for another version is worth nothing."""
+    """… the version it stood at; an approval for another version, of it or of what else is decided on, is worth
+    nothing."""
     command: str
     content: str
     """The command's fields as JSON, without what is personal: what is to be approved."""
@@ -249,9 +254,13 @@ class ApprovalExpired(Event):
 # What the engine asks.
 
 
-def approval_id(about: Key, version: int, command: Command[Any]) -> str:
-    """The id of the approval of this very command, about this entity at this version."""
-    return f"{about[0]}.{about[1]}.{version}.{fingerprint(command)[:24]}"
+def approval_id(about: Key, version: int, command: Command[Any], others: Mapping[Key, int]) -> str:
+    """The id of the approval of this very command, about this entity and these others, each at its version."""
+    told = fingerprint(command)
+    if others:
+        versions = sorted((*key, version) for key, version in others.items())
+        told = hashlib.sha256(to_json([told, versions])).hexdigest()
+    return f"{about[0]}.{about[1]}.{version}.{told[:24]}"
 
 
 def standing(approval: Approval | None, by: str, at: DateTime) -> str:

@@ -311,7 +311,7 @@ class Deciding:
         It is the command that somebody asked which is approved, with all that follows from it.
         """
         root = cast("Command[Any]", self._root)
-        id = approval_id(self._assembly.target(root), self._version, root)
+        id = approval_id(self._assembly.target(root), self._version, root, self._others(root))
         if id in self._approved:
             return ()
         approval = self.working.entities.get((APPROVAL_KIND, id))
@@ -322,6 +322,17 @@ class Deciding:
             raise NeedsApproval(needs.reason, type(root).__name__, id, stands)
         self._approved.add(id)
         return (UseApproval(approval_id=id),)
+
+    def _others(self, root: Command[Any]) -> dict[Key, int]:
+        """The versions of what a command decides on besides its own entity, as they were when it was asked."""
+        rule = self._assembly.rule_for(root)[1]
+        own = self._assembly.target(root)
+        keys = set(rule.keys(root)) if rule.keys is not None else set[Key]()
+        if rule.reads is not None:
+            keys.update(rule.reads(root, self.working.before(own).state))
+        by_kind = self._assembly.by_kind
+        of_its_own = (key for key in keys if key != own and key[0] in by_kind and not by_kind[key[0]].last)
+        return {key: self.working.before(key).version for key in of_its_own}
 
     def _state_of(self, key: Key) -> Any:
         entity = self.working.look(key)

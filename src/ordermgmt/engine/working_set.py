@@ -89,6 +89,13 @@ class WorkingSet:
             raise Misconfigured(f"{key[0]} {key[1]} is looked at but not declared in the rule's keys or reads")
         return entity
 
+    def before(self, key: Key) -> Entity:
+        """An entity as it was when the command at hand was begun, whatever became of it since."""
+        for before in self._savepoints[1:]:
+            if (entity := before.get(key)) is not None:
+                return entity
+        return self.look(key)
+
     def change(self, key: Key) -> Entity:
         """An entity to be changed in place."""
         before = self._savepoints[-1]
