@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from ordermgmt import ManualClock, WebhookRejected
+from ordermgmt import ManualClock, Succeeded, WebhookRejected
 from ordermgmt.engine.adapters import Notice
 from ordermgmt.engine.inbox import TRIES_MAX, Message
 from ordermgmt.payments.model import CAPTURED, Fact
@@ -185,6 +185,39 @@ class TestTheInbox:
         assert message.status == "given_up"
         assert message.tries < TRIES_MAX + 1
         assert any("fits nothing" in reason for reason in stage.discrepancies())
+
+    def test_what_may_tell_of_something_in_doubt_is_kept_until_that_is_settled(self):
+        stage = Stage(lambda clock: Card.neither(clock=clock))
+        stage.ask("Authorise")
+        stage.card.lose_next("Authorise")
+        stage.run(MINUTE)
+        (parked,) = stage.shop.effects.parked()
+        done = stage.card.books.find(parked.key)
+        stage.shop.receive_webhook("card", *stage.card.webhook_for(done, with_key=False))
+        stage.run(1000 * HOUR)
+        assert [one.status for one in stage.shop.find(Message)] == ["received"]
+        assert not [reason for reason in stage.discrepancies() if "fits nothing" in reason]
+        stage.shop.effects.resolve(parked.effect_id, Succeeded(done.result, done.reference), evidence="its dashboard")
+        stage.run(1000 * HOUR)
+        assert [one.status for one in stage.shop.find(Message)] == ["applied"]
+        assert stage.payment().amounts.authorised == 3000
+        assert not stage.discrepancies()
+
+    def test_what_came_before_all_that_is_in_doubt_is_given_up(self):
+        stage = Stage(lambda clock: Card.neither(clock=clock))
+        stranger = Notice(
+            event_id="evt-1",
+            reference="txn-of-nobody",
+            result=(Fact(kind=CAPTURED, transaction_id="t-1", minor=100, currency="EUR"),),
+        )
+        headers, body = webhooks.signed([stranger], secret="whsec_fake", at=stage.clock.now())
+        stage.shop.receive_webhook("card", headers, body)
+        stage.run(MINUTE)
+        stage.ask("Authorise")
+        stage.card.lose_next("Authorise")
+        stage.run(1000 * HOUR)
+        assert stage.shop.effects.parked()
+        assert [one.status for one in stage.shop.find(Message)] == ["given_up"]
 
     def test_a_webhook_for_one_payment_cannot_move_another(self):
         stage = Stage()

@@ -1,7 +1,8 @@
 """The inbox: what providers tell by themselves.  Stored first, then acknowledged, then applied, each once.
 
-received ──apply──▶ applied        a notice that fits no effect and no entity yet is looked at again
-└──give_up──▶ given_up         for a time, and then becomes a discrepancy: never dropped
+received ──apply──▶ applied        a notice that fits no effect and no entity yet is looked at again for a time, or
+└──give_up──▶ given_up         while its provider may have done what we do not know of; then it becomes a
+                               discrepancy: never dropped
 """
 
 from __future__ import annotations
@@ -56,6 +57,12 @@ class Message:
     status: str
     due: DateTime
     tries: int = 0
+    received_at: DateTime | None = None
+
+    @property
+    def last_try(self) -> bool:
+        """True where it is given up if it still fits nothing."""
+        return self.tries + 1 >= TRIES_MAX
 
 
 @frozen(kw_only=True)
@@ -113,6 +120,9 @@ class KeepMessage(News[Message]):
     """A notice fits nothing yet: look at it again later."""
 
     message_id: str
+    in_doubt: bool = False
+    """True while nobody knows what became of something that was sent to its provider before it came.  It may tell of
+    that, under a name that is not known here yet, and is not given up before that is settled."""
 
 
 def message_id(source: tuple[str, str], event_id: str) -> str:
@@ -123,7 +133,7 @@ def message_id(source: tuple[str, str], event_id: str) -> str:
 def _receive(command: ReceiveMessage, state: Message | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     new = command.message
     if state is None:
-        yield MessageReceived(message=changed(new, due=at))
+        yield MessageReceived(message=changed(new, due=at, received_at=at))
     elif (state.key, state.reference, state.answer, state.result) != (new.key, new.reference, new.answer, new.result):
         yield MessageContradicted(event_id=new.event_id)
 
@@ -142,10 +152,10 @@ def _keep(command: KeepMessage, state: Message | None, seen: Seen, at: DateTime)
     message = require(state, KIND, command.message_id)
     if message.status != "received" or message.due > at:
         return
-    if message.tries + 1 >= TRIES_MAX:
+    if message.last_try and not command.in_doubt:
         yield MessageGivenUp()
     else:
-        yield MessageKept(due=at + TRY_AGAIN_AFTER * 2**message.tries)
+        yield MessageKept(due=at + TRY_AGAIN_AFTER * 2 ** min(message.tries, TRIES_MAX - 1))
 
 
 def _tell_of_contradiction(event: MessageContradicted, message: Message) -> Replies:

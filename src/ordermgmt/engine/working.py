@@ -22,6 +22,7 @@ from .capability import changed
 from .codec import Opaque
 from .effects import (
     ATTEMPTS_MAX,
+    STUCK,
     ClaimEffect,
     Declined,
     DeferEffect,
@@ -208,7 +209,7 @@ class Worker:
             command: News[Any] = (
                 ApplyMessage(message_id=message.message_id, news=news)
                 if news
-                else KeepMessage(message_id=message.message_id)
+                else KeepMessage(message_id=message.message_id, in_doubt=(yield from self._in_doubt(message)))
             )
             results: Sequence[Result] = yield Handle((command,))
             if results[0].error is not None:
@@ -217,6 +218,18 @@ class Worker:
             report.notices += bool(news)
             progress = True
         return progress
+
+    def _in_doubt(self, message: Message) -> Generator[WorkRequest, Any, bool]:
+        """Whether its provider may have done something by then that we do not know of.  Asked where it matters."""
+        if not message.last_try or message.received_at is None:
+            return False
+        doubtful = {"port": ("/".join(message.source),), "status": ("sending", *STUCK)}
+        found: Sequence[Found] = yield Look(Query(kind="effect", equal=doubtful, limit=BATCH))
+        intents = [self.assembly.codec.look(one.row.doc) for one in found]
+        return len(found) == BATCH or any(
+            isinstance(one, Intent) and one.first_sent is not None and one.first_sent <= message.received_at
+            for one in intents
+        )
 
     def meaning(self, message: Message) -> Generator[WorkRequest, Any, tuple[News[Any], ...]]:
         """What a notice means: the settlement of an effect of ours, or news of something that has its reference."""

@@ -532,12 +532,16 @@ class World:
         self.breach("E10", f"after {ROUNDS_MAX} rounds in a calm world there is still work: {waiting[:5]}")
 
     def _next_due(self, without: str = "") -> DateTime | None:
-        """When something is due that will ever be done: what stands behind a parked effect in its lane is not."""
+        """When something is due that will ever be done: what stands behind a parked effect in its lane is not, and
+        neither is a notice that may tell of it.
+        """
         waiting = self._open()
-        blocked = {one.lane for one in waiting if one.status == "parked"}
+        parked = [one for one in waiting if one.status == "parked"]
+        blocked, doubtful = {one.lane for one in parked}, {one.port for one in parked}
         dues = [one.due for one in waiting if one.lane not in blocked and one.status != without]
         dues += [one.due for one in self.watch.states("later") if one.status == "waiting"]
-        dues += [one.due for one in self.watch.states("inbox") if one.status == "received"]
+        notices = [one for one in self.watch.states("inbox") if one.status == "received"]
+        dues += [one.due for one in notices if not (one.last_try and one.source in doubtful)]
         return min(dues) if dues else None
 
     def _open(self) -> list[Intent]:
