@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -391,6 +392,44 @@ def test_where_the_only_card_was_declined_somebody_must_say_how(shop: OrderManag
         shop.handle(ConfirmOrderChange(change_id="c"))
     assert no.value.missing == eur("20.00")
     shop.handle(ConfirmOrderChange(change_id="c", pay=card_pays()))
+    assert shop.settle("A").status == "confirmed"
+
+
+def test_after_a_declined_card_an_order_goes_on_on_account(shop: OrderManagement):
+    place(shop, "A", pay=card_pays("tok_decline"))
+    shop.settle("A")
+    order = shop.handle(AmendOrder(order_id="A", pay=OnAccount(days=14)))
+
+    assert (order.status, order.due, order.paid) == ("confirmed", eur("30.00"), eur("0.00"))
+
+
+def test_a_change_agreed_on_account_lets_an_order_go_on_after_a_declined_card(shop: OrderManagement):
+    place(shop, "A", pay=card_pays("tok_decline"))
+    shop.settle("A")
+    drafted(shop, quantity("1", 2))
+    change = shop.handle(ConfirmOrderChange(change_id="c", pay=OnAccount()))
+
+    assert (change.settlement.authorise, shop.get(Order, "A").status) == (eur("0.00"), "confirmed")
+
+
+@pytest.mark.parametrize(
+    "pay", [card_pays(), card_pays(sale=True), PaidElsewhere(method="cash", amount=eur("30.00"))], ids=repr
+)
+def test_after_a_declined_card_an_order_goes_on_by_another_tender(shop: OrderManagement, pay: Any):
+    place(shop, "A", pay=card_pays("tok_decline"))
+    shop.settle("A")
+    shop.handle(AmendOrder(order_id="A", pay=pay))
+
+    assert shop.settle("A").status == "confirmed"
+
+
+def test_what_an_amendment_did_not_put_on_account_is_waited_for(shop: OrderManagement):
+    # The card is asked for 30.00 and has not answered: only what is missing besides is agreed to come later.
+    place(shop, "A")
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    order = shop.handle(AmendOrder(order_id="A", amendment=quantity("1", 4), pay=OnAccount()))
+
+    assert (order.status, order.on_account) == ("placed", 1000)
     assert shop.settle("A").status == "confirmed"
 
 

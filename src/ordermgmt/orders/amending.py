@@ -347,13 +347,15 @@ def _outcome(
         costs = Money.of_minor(total, order.currency)
         raise InvalidInput(f"the order would cost {costs}; change its allowances, too: they must not exceed the rest")
     terms, asked = _asked_more(order, reckoned, pay, payable=payable)
+    event = changed(event, terms=terms)
+    after = _on_account(after, terms)
     askings = balance(after, reckoned)
 
     def money(minor: int) -> Money:
         return Money.of_minor(minor, order.currency)
 
     return Outcome(
-        event=changed(event, terms=terms),
+        event=event,
         after=after,
         reckoned=reckoned,
         settlement=Settlement(
@@ -371,6 +373,8 @@ def _asked_more(order: Order, after: Reckoning, pay: Pay | Terms | None, *, paya
     covered = held.open - held.void_pending + held.paid - held.refund_pending + held.authorise_pending
     missing = Money.of_minor(max(after.owed - covered, 0), order.currency)
     match pay:
+        case Terms(kind="account"):
+            return pay, 0
         case Terms():
             return pay, pay.minor + sum(tender.minor for tender in pay.tenders)
         case PayNow(tenders=tenders):
@@ -381,7 +385,7 @@ def _asked_more(order: Order, after: Reckoning, pay: Pay | Terms | None, *, paya
                 raise PaymentMismatch(missing, amount)
             return Terms(kind="elsewhere", method=method, minor=amount.minor, reference=reference), missing.minor
         case OnAccount(days=days, reference=reference):
-            return Terms(kind="account", days=days, reference=reference), 0
+            return Terms(kind="account", days=days, minor=missing.minor, reference=reference), 0
         case None:
             difference = after.owed - reckon(order).owed
             return _by_its_own_tender(order, missing, difference, payable=payable) if difference else (None, 0)
@@ -534,7 +538,7 @@ def _evolve_amended(state: Order | None, event: OrderAmended) -> Order:
         ship_to=order.ship_to,
         readdressed=event.readdressed,
     )
-    return changed(
+    amended = changed(
         order,
         status=event.status or order.status,
         lines=lines,
@@ -544,6 +548,12 @@ def _evolve_amended(state: Order | None, event: OrderAmended) -> Order:
         amended=event.number,
         last_amendment=None if event.reverts else last,
     )
+    return _on_account(amended, event.terms)
+
+
+def _on_account(order: Order, terms: Terms | None) -> Order:
+    """An order of which all that was missing is to be paid later, if that was agreed: it need not be paid before."""
+    return changed(order, on_account=terms.minor) if terms is not None and terms.kind == "account" else order
 
 
 def _evolve_change(state: Order | None, event: ChangeNoted) -> Order:

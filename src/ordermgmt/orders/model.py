@@ -238,6 +238,8 @@ class Order:
     """How many times it was amended."""
     last_amendment: Amended | None = None
     """The one that can be reverted; None once it was."""
+    on_account: int = 0
+    """What of it an amendment has agreed to be paid later, on account, in minor units."""
 
     @property
     def is_draft(self) -> bool:

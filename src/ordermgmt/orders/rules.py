@@ -386,7 +386,7 @@ def confirmed_by_policy(order: Order, seen: Seen, reckoned: Reckoning | None = N
         return
     if order.confirm == "when_authorised" and order.terms.kind != "account":
         money = order.money
-        if money.open + money.paid < (reckoned or reckon(order)).owed:
+        if money.open + money.paid + order.on_account < (reckoned or reckon(order)).owed:
             return
     yield OrderConfirmed()
 

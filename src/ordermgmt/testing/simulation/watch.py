@@ -180,7 +180,7 @@ class Watch:
                         self._walked[stock_id(line.sku, line.location), follows] += move.quantity
             case OrderConfirmed() if cause != "ConfirmOrder" and state.confirm == "when_authorised":
                 money = state.money
-                if state.terms.kind == "now" and money.open + money.paid < state.due.minor:
+                if state.terms.kind == "now" and money.open + money.paid + state.on_account < state.due.minor:
                     self._breach("C1", f"order {key[1]} is confirmed with {money.open} authorised of {state.due}")
             case _:
                 pass
