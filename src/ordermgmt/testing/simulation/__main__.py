@@ -21,6 +21,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="begin no further world after so long")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    parser.add_argument("--changes", action="store_true", help="orders are changed after they were placed as well")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser.parse_args(argv)
 
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     wanted = _arguments(argv)
     seeds = wanted.seeds if wanted.seeds is not None or wanted.minutes is not None else 100
     summary = run_many(
-        partial(ordinary, steps=wanted.steps),
+        partial(ordinary, steps=wanted.steps, changes=wanted.changes),
         islice(count(wanted.first), seeds),
         jobs=wanted.jobs,
         enough=lambda told: wanted.minutes is not None and told.seconds >= 60 * wanted.minutes,

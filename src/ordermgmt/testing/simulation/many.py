@@ -75,9 +75,9 @@ def run_many(
     return summary
 
 
-def ordinary(seed: int, *, steps: int) -> Outcome:
+def ordinary(seed: int, *, steps: int, changes: bool = False) -> Outcome:
     """A world with an ordinary shop in memory; a function of a module, so that other processes find it."""
-    return simulate(seed=seed, steps=steps)
+    return simulate(seed=seed, steps=steps, changes=changes)
 
 
 def _one(run: Callable[[int], Outcome], seed: int) -> Outcome | SimulationFailed:
