@@ -34,6 +34,7 @@ from ordermgmt import (
     LineChange,
     ListedItems,
     ManualClock,
+    Money,
     Move,
     MovedSince,
     MoveUnits,
@@ -49,6 +50,7 @@ from ordermgmt import (
     OutOfStock,
     PackShipment,
     PaidElsewhere,
+    PaymentMismatch,
     PaymentNeeded,
     PayNow,
     PickShipment,
@@ -431,6 +433,21 @@ def test_what_an_amendment_did_not_put_on_account_is_waited_for(shop: OrderManag
 
     assert (order.status, order.on_account) == ("placed", 1000)
     assert shop.settle("A").status == "confirmed"
+
+
+@pytest.mark.parametrize("amount", [None, eur("0.01")])
+def test_a_tender_must_pay_what_is_missing_of_an_order(shop: OrderManagement, amount: Money | None):
+    paid_for(shop, "A")
+    tenders = [Tender("card", token="tok_visa", amount=amount)]
+    before = snapshot(shop)
+
+    if amount is None:  # the rest, whatever it is: nothing is
+        assert shop.handle(AmendOrder(order_id="A", pay=PayNow(tenders))).payments.keys() == {"A:1"}
+        return
+    with pytest.raises(PaymentMismatch, match=r"lacks 0\.00") as no:
+        shop.handle(AmendOrder(order_id="A", pay=PayNow(tenders)))
+    assert (no.value.total, no.value.offered) == (eur("0.00"), amount)
+    assert snapshot(shop) == before
 
 
 def test_on_account_nothing_more_is_asked_for(shop: OrderManagement):

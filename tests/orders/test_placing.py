@@ -369,3 +369,8 @@ def test_where_a_parcel_goes_is_kept_beside_the_order(shop: OrderManagement):
     order = place(shop, "A", ship_to=ANN)
 
     assert shop.reveal(order.ship_to, Address) == ANN
+
+
+def test_what_costs_nothing_is_not_paid_for(shop: OrderManagement):
+    with pytest.raises(PaymentMismatch, match=r"costs 0\.00 EUR"):
+        place(shop, "A", line("mug", 1, "0.00"), pay=PayNow([Tender("card", token="tok_visa", amount=eur("1.00"))]))

@@ -126,14 +126,14 @@ class AmendOrder(OrderCommand):
     """Change an order that was placed: lines, quantities, prices, charges, the address, in one commit with stock and
     money.  What more there is to pay is asked of the order's own tender, unless `pay` says how.
 
-    Refused with `BelowMoved`, `OutOfStock`, `PaymentNeeded` or `NothingLeft`.  Where somebody has to agree first,
-    draft an order change (`DraftOrderChange`).
+    Refused with `BelowMoved`, `OutOfStock`, `PaymentNeeded`, `PaymentMismatch` or `NothingLeft`.  Where somebody has to
+    agree first, draft an order change (`DraftOrderChange`).
     """
 
     amendment: Amendment = field(factory=Amendment, validator=checked_type(Amendment))
     ship_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
     pay: Pay | None = field(default=None, validator=optional(checked_type(PayNow, OnAccount, PaidElsewhere)))
-    """How what is missing is paid; a tender without an amount pays all of it."""
+    """How what is missing is paid; a tender without an amount pays all of it.  `OnAccount` lets it come later."""
     reason: str = field(default="", validator=checked_note)
 
     def __attrs_post_init__(self) -> None:
@@ -378,11 +378,11 @@ def _asked_more(order: Order, after: Reckoning, pay: Pay | Terms | None, *, paya
         case Terms():
             return pay, pay.minor + sum(tender.minor for tender in pay.tenders)
         case PayNow(tenders=tenders):
-            terms = Terms(kind="now", tenders=split(tenders, missing))
+            terms = Terms(kind="now", tenders=split(tenders, missing, missing=True))
             return (terms, missing.minor) if terms.tenders else (None, 0)
         case PaidElsewhere(method=method, amount=amount, reference=reference):
             if amount != missing:
-                raise PaymentMismatch(missing, amount)
+                raise PaymentMismatch(missing, amount, missing=True)
             return Terms(kind="elsewhere", method=method, minor=amount.minor, reference=reference), missing.minor
         case OnAccount(days=days, reference=reference):
             return Terms(kind="account", days=days, minor=missing.minor, reference=reference), 0

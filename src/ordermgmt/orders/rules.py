@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
@@ -108,10 +108,13 @@ class PaymentMismatch(Refused):
 
     total: Money
     offered: Money
+    missing: bool = field(default=False, kw_only=True)
+    """True where the order was placed before, and `total` is what it lacks."""
 
     @property
     def message(self) -> str:
-        return f"the order costs {self.total}, but {self.offered} is to be paid; the tenders must pay it exactly"
+        what = f"the order {'lacks' if self.missing else 'costs'} {self.total}"
+        return f"{what}, but {self.offered} is to be paid; the tenders must pay it exactly"
 
 
 @define
@@ -289,14 +292,15 @@ def agreed(pay: Any, total: Money) -> Terms:
             raise InvalidInput("pay must be PayNow, OnAccount or PaidElsewhere")
 
 
-def split(tenders: Iterable[Any], total: Money) -> tuple[TenderTerms, ...]:
-    if not total.minor:
-        return ()  # nothing to pay, nothing to ask
+def split(tenders: Iterable[Any], total: Money, *, missing: bool = False) -> tuple[TenderTerms, ...]:
+    """What each tender pays of a total, or of what is `missing` of an order that was placed before."""
     given = Money.sum((tender.amount for tender in tenders if tender.amount is not None), total.currency)
+    if not total.minor and not given.minor:
+        return ()  # nothing to pay, nothing to ask
     rest = total.minor - given.minor
     open_ended = any(tender.amount is None for tender in tenders)
     if rest < 0 or (rest > 0) != open_ended:
-        raise PaymentMismatch(total, given)
+        raise PaymentMismatch(total, given, missing=missing)
     return tuple(
         TenderTerms(
             gateway=tender.gateway,
