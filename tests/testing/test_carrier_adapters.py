@@ -12,6 +12,7 @@ from ordermgmt.engine.adapters import Capabilities
 from ordermgmt.testing import FakeCarrier
 from ordermgmt.testing.conformance.carriers import CarrierContract
 from ordermgmt.testing.conformance.hooks import CarrierSide
+from tests.testing.awaited import Awaited
 
 
 class OfAFake(CarrierContract):
@@ -42,20 +43,6 @@ class TestASlowCarrier(OfAFake):
     def make(self) -> FakeCarrier:
         self.clock = ManualClock()
         return FakeCarrier(clock=self.clock, takes=timedelta(minutes=1))
-
-
-class Awaited:
-    """The same adapter for asyncio."""
-
-    def __init__(self, inner: FakeCarrier) -> None:
-        self.inner = inner
-        self.capabilities = inner.capabilities
-
-    async def execute(self, request: Any, *, key: str, deadline: timedelta) -> Any:
-        return self.inner.execute(request, key=key, deadline=deadline)
-
-    async def lookup(self, request: Any, *, key: str, deadline: timedelta) -> Any:
-        return self.inner.lookup(request, key=key, deadline=deadline)
 
 
 class TestAnAwaitedCarrier(OfAFake):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pendulum import DateTime
 
 from ordermgmt import ManualClock
-from ordermgmt.payments.port import GatewayCapabilities
 from ordermgmt.testing import FakePayments
 from ordermgmt.testing.conformance.hooks import FakeSide, ServerSide
 from ordermgmt.testing.conformance.payments import PaymentGatewayContract
 from ordermgmt.testing.fakes.http_payments import HttpPayments
 from ordermgmt.testing.fakes.server import PaymentServer
+from tests.testing.awaited import AwaitedGateway
 
 SHORT = timedelta(seconds=0.1)
 
@@ -85,34 +84,10 @@ class TestLagging(OfAFake):
         return FakePayments.lagging(clock=clock)
 
 
-class Awaited:
-    """The same adapter for asyncio."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    @property
-    def capabilities(self) -> GatewayCapabilities:
-        claimed: GatewayCapabilities = self.inner.capabilities
-        return claimed
-
-    async def execute(self, request: Any, *, key: str, deadline: timedelta) -> Any:
-        return self.inner.execute(request, key=key, deadline=deadline)
-
-    async def lookup(self, request: Any, *, key: str, deadline: timedelta) -> Any:
-        return self.inner.lookup(request, key=key, deadline=deadline)
-
-    async def list(self, since: DateTime, until: DateTime, cursor: str | None) -> Any:
-        return self.inner.list(since, until, cursor)
-
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: DateTime) -> Any:
-        return self.inner.parse_webhook(headers, body, now=now)
-
-
 class TestAwaited(OfAFake):
     @pytest.fixture
-    def gateway(self) -> Awaited:
-        return Awaited(self.make())
+    def gateway(self) -> AwaitedGateway:
+        return AwaitedGateway(self.make())
 
     def provider(self, gateway: Any) -> FakeSide:
         return FakeSide(gateway.inner, self.clock)

@@ -1,4 +1,4 @@
-"""Carrier adapters with one bug each, under the contract: `test_broken_carriers` demands that each is rejected."""
+"""Carrier adapters with one bug each, under the contract: `test_broken_adapters` demands that each is rejected."""
 
 # ruff: noqa: N801, BLE001 - the adapter of a case is a class in a class, and swallowing everything is what some do wrong
 
@@ -19,6 +19,8 @@ from ordermgmt.shipments.model import Label
 from ordermgmt.testing import FakeCarrier
 from ordermgmt.testing.conformance.carriers import CarrierContract
 from ordermgmt.testing.conformance.hooks import CarrierSide
+from tests.testing.awaited import Awaited
+from tests.testing.inner import in_form
 
 
 class Adapter:
@@ -46,7 +48,7 @@ class OfACarrier(CarrierContract):
     @pytest.fixture
     def carrier(self) -> Any:
         self.clock = ManualClock()
-        return self.adapter(FakeCarrier(clock=self.clock))
+        return in_form(self.adapter(FakeCarrier(clock=self.clock)), Awaited)
 
     def provider(self, carrier: Any) -> CarrierSide:
         return CarrierSide(carrier.fake, self.clock)

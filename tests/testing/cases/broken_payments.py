@@ -31,6 +31,8 @@ from ordermgmt.testing.conformance.payments import PaymentGatewayContract
 from ordermgmt.testing.fakes import webhooks, wire
 from ordermgmt.testing.fakes.http_payments import HttpPayments, ProviderAnswer
 from ordermgmt.testing.fakes.server import PaymentServer
+from tests.testing.awaited import AwaitedGateway
+from tests.testing.inner import in_form
 
 
 class Adapter:
@@ -65,7 +67,7 @@ class Broken(PaymentGatewayContract):
     def make(self) -> Any:
         self.clock = ManualClock()
         self.fake = FakePayments(clock=self.clock, secrets=("whsec_new", "whsec_old"), page_size=3)
-        return self.adapter(self.fake)
+        return in_form(self.adapter(self.fake), AwaitedGateway)
 
     def provider(self, gateway: Any) -> FakeSide:
         return FakeSide(self.fake, self.clock)
@@ -78,11 +80,11 @@ class BrokenOverHttp(PaymentGatewayContract):
     short_deadline = timedelta(seconds=0.1)
 
     @pytest.fixture
-    def gateway(self, server: PaymentServer) -> HttpPayments:
+    def gateway(self, server: PaymentServer) -> Any:
         self.server = server
-        return self.adapter(server.url, secret=server.secret)
+        return in_form(self.adapter(server.url, secret=server.secret), AwaitedGateway)
 
-    def provider(self, gateway: HttpPayments) -> ServerSide:
+    def provider(self, gateway: Any) -> ServerSide:
         return ServerSide(self.server)
 
 
