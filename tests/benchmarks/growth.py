@@ -7,16 +7,18 @@ python -m tests.benchmarks.growth --orders 1000 1000000   (some gigabytes, some 
 from __future__ import annotations
 
 import argparse
-import itertools
 import sqlite3
 import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from unittest.mock import patch
+
+from attrs import define, field
 
 from ordermgmt import ManualClock, OrderManagement
 from ordermgmt.storage import SqliteStorage
@@ -27,6 +29,7 @@ from .lifecycles import live
 from .timing import table
 
 LIVES = 60
+OPENINGS = 5
 
 
 class Counted(sqlite3.Connection):
@@ -48,29 +51,54 @@ class Counted(sqlite3.Connection):
         self.statements[verb] += rows
 
 
-def measured(folder: Path, orders: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Statements and rows of a life by verb, and times in milliseconds."""
-    path = folder / f"{orders}.db"
+@define
+class Found:
+    """What was found at one size of the store."""
+
+    openings: list[float]
+    lives: list[float]
+    counted: Counter[str] = field(factory=Counter[str])
+
+    @property
+    def life(self) -> float:
+        """The median of a life, in seconds."""
+        return statistics.median(self.lives)
+
+
+def opened(path: Path) -> OrderManagement:
+    """The shop of a store that is there."""
+    return OrderManagement(storage=SqliteStorage(path), gateways={"card": FakePayments()}, clock=ManualClock())
+
+
+def measured(folder: Path, sizes: Sequence[int]) -> list[Found]:
+    """Statements and rows of a life by verb, and times in milliseconds, for each size.
+
+    All stores are filled first, and then lived on in turn, so that what else the machine does falls on all alike.
+    """
     connect = sqlite3.connect
     with patch.object(sqlite3, "connect", lambda *a, **k: connect(*a, **{"factory": Counted, **k})):
-        shop = filled(SqliteStorage(path), orders)
-        shop.close()
-        began = time.perf_counter()
-        reopened = SqliteStorage(path)
-        opening = time.perf_counter() - began
-        reopened.close()
-        shop = OrderManagement(storage=SqliteStorage(path), gateways={"card": FakePayments()}, clock=ManualClock())
-        numbers = itertools.count()
-        live(shop, f"warm-{next(numbers)}")
-        Counted.statements.clear()
-        times: list[float] = []
-        for _ in range(LIVES):
-            began = time.perf_counter()
-            live(shop, f"new-{next(numbers)}")
-            times.append(time.perf_counter() - began)
-        shop.close()
-    counted = {verb: n / LIVES for verb, n in Counted.statements.items()}
-    return counted, {"life, ms": statistics.median(times) * 1e3, "opening, ms": opening * 1e3}
+        for size in sizes:
+            sys.stderr.write(f"filling a store with {size:,} orders\n")
+            filled(SqliteStorage(folder / f"{size}.db"), size).close()
+        found = [Found(openings=[], lives=[]) for _ in sizes]
+        for one, size in zip(found, sizes, strict=True):
+            for _ in range(OPENINGS):
+                began = time.perf_counter()
+                SqliteStorage(folder / f"{size}.db").close()
+                one.openings.append(time.perf_counter() - began)
+        shops = [opened(folder / f"{size}.db") for size in sizes]
+        for shop in shops:
+            live(shop, "warm")
+        for n in range(LIVES):
+            for one, shop in zip(found, shops, strict=True):
+                Counted.statements.clear()
+                began = time.perf_counter()
+                live(shop, f"new-{n}")
+                one.lives.append(time.perf_counter() - began)
+                one.counted.update(Counted.statements)
+        for shop in shops:
+            shop.close()
+    return found
 
 
 def main() -> None:
@@ -79,16 +107,19 @@ def main() -> None:
     parser.add_argument("--orders", type=int, nargs="+", default=[1_000, 100_000], help="sizes of the store")
     sizes = parser.parse_args().orders
     with TemporaryDirectory() as folder:
-        found = [measured(Path(folder), orders) for orders in sizes]
-    verbs = sorted({verb for counted, _ in found for verb in counted})
+        found = measured(Path(folder), sizes)
+    verbs = sorted({verb for one in found for verb in one.counted})
     rows: list[tuple[Any, ...]] = [
-        (f"{verb} a life", *(round(counted.get(verb, 0), 1) for counted, _ in found)) for verb in verbs
+        (f"{verb} a life", *(round(one.counted[verb] / LIVES, 1) for one in found)) for verb in verbs
     ]
-    rows += [(name, *(round(times[name], 1) for _, times in found)) for name in found[0][1]]
+    rows += [
+        ("life, ms", *(round(one.life * 1e3, 1) for one in found)),
+        ("opening, ms", *(round(statistics.median(one.openings) * 1e3, 1) for one in found)),
+    ]
     table("One life on SQLite, by orders in the store", ("", *(f"{size:,}" for size in sizes)), rows)
     first, last = found[0], found[-1]
-    assert first[0] == last[0], f"statements grow with the store: {first[0]} and {last[0]}"
-    sys.stdout.write(f"time ratio {last[1]['life, ms'] / first[1]['life, ms']:.2f}\n")
+    assert first.counted == last.counted, f"statements grow with the store: {first.counted} and {last.counted}"
+    sys.stdout.write(f"time ratio {last.life / first.life:.2f}\n")
 
 
 if __name__ == "__main__":
