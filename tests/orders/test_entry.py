@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,20 @@ from ordermgmt import (
     EditDraft,
     InvalidInput,
     Line,
+    ManualClock,
     OnAccount,
     Order,
     OrderManagement,
     PlaceDraft,
     PlaceOrder,
+    QuoteOrder,
     ReceiveStock,
     Reference,
     ReferenceTaken,
+    RejectOrder,
 )
 from ordermgmt.storage import MemoryStorage, SqliteStorage
+from ordermgmt.verify import check_all
 from tests.stories import ANN, line, place, snapshot
 
 BOB = Address(name="Bob", street="High Street 2", city="York", postal_code="YO1", country="GB")
@@ -123,6 +129,70 @@ def test_a_draft_takes_its_channel_s_id_and_keeps_it_when_it_is_placed(stocked: 
     stocked.handle(EditDraft(order_id="Q", lines=[line("mug", 2)], channel="web", external="1001"))
 
     assert stocked.handle(PlaceDraft(order_id="Q", pay=OnAccount())).external == "1001"
+
+
+def test_an_edited_draft_may_exchange_the_ids_of_its_lines(stocked: OrderManagement):
+    one, other = line("mug", 1, external="x"), line("mug", 2, external="y")
+    stocked.handle(DraftOrder(order_id="Q", lines=[one, other], channel="web"))
+    exchanged = [line("mug", 1, external="y"), line("mug", 2, external="x")]
+    stocked.handle(EditDraft(order_id="Q", lines=exchanged, channel="web"))
+
+    assert [stocked.get(Reference, ("web", id, "line")).line_id for id in "xy"] == ["2", "1"]
+
+
+def test_an_edited_draft_does_not_say_an_id_twice(stocked: OrderManagement):
+    stocked.handle(DraftOrder(order_id="Q", lines=[line("mug", 1, external="x")], channel="web"))
+    twice = [line("mug", 1, external="x"), line("mug", 2, external="x")]
+
+    with pytest.raises(ReferenceTaken) as no:
+        stocked.handle(EditDraft(order_id="Q", lines=twice, channel="web"))
+    assert (no.value.order_id, no.value.line_id) == ("Q", "1")
+
+
+def drafted(stocked: OrderManagement) -> None:
+    stocked.handle(DraftOrder(order_id="Q", lines=[line("mug", 1, external="x")], channel="web", external="1001"))
+
+
+def given_up(stocked: OrderManagement, clock: ManualClock) -> None:
+    stocked.handle(CancelOrder(order_id="Q"))
+
+
+def expired(stocked: OrderManagement, clock: ManualClock) -> None:
+    stocked.handle(QuoteOrder(order_id="Q", valid_for=timedelta(days=1)))
+    clock.advance(days=1)
+    stocked.run_due()
+
+
+def edited(stocked: OrderManagement, clock: ManualClock) -> None:
+    stocked.handle(EditDraft(order_id="Q", lines=[line("mug", 1)], channel="web"))
+
+
+def moved_to_another_channel(stocked: OrderManagement, clock: ManualClock) -> None:
+    lines = [line("mug", 1, external="x")]
+    stocked.handle(EditDraft(order_id="Q", lines=lines, channel="app", external="1001"))
+
+
+@pytest.mark.parametrize("end", [given_up, expired, edited, moved_to_another_channel])
+def test_what_a_draft_does_not_need_any_more_another_order_may_take(
+    stocked: OrderManagement, clock: ManualClock, end: Callable[[OrderManagement, ManualClock], None]
+):
+    drafted(stocked)
+    end(stocked, clock)
+
+    stocked.handle(ordered("B", "1001", line("mug", 1, external="x")))
+
+    assert stocked.get(Reference, ("web", "1001")).order_id == "B"
+    assert stocked.get(Reference, ("web", "x", "line")).order_id == "B"
+    check_all(stocked).require()
+
+
+def test_a_rejected_order_keeps_its_channel_s_id(stocked: OrderManagement):
+    stocked.handle(attrs.evolve(ordered("A", "1001"), confirm="by_hand"))
+    stocked.handle(RejectOrder(order_id="A"))
+
+    with pytest.raises(ReferenceTaken) as no:
+        stocked.handle(ordered("B", "1001"))
+    assert no.value.order_id == "A"
 
 
 def test_of_two_orders_in_one_batch_the_second_is_refused(stocked: OrderManagement):

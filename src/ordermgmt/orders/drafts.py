@@ -35,6 +35,7 @@ from .messages import (
 )
 from .model import DRAFT, Order, Terms
 from .prices import lookups_of_prices
+from .references import ReturnReference, returned_by
 from .rules import agreed, confirmed_at_once, entered, evolve_entered, total_of
 
 
@@ -92,13 +93,15 @@ class NotQuoted(Refused):
 class DraftOrder(OrderEntry):
     """Write an order down and price it.  Nothing is promised: no stock is taken and no money asked for.
 
-    Refused with `UnknownSku`, `AlreadyExists`, `BadAddress` or `ReferenceTaken`.
+    Refused with `UnknownSku`, `AlreadyExists`, `BadAddress` or `ReferenceTaken`.  A draft that is given up
+    (`CancelOrder`) or expires gives the channel's ids back that it has taken.
     """
 
 
 @frozen(kw_only=True)
 class EditDraft(OrderEntry):
-    """What a draft shall be from now on: say the whole of it, for what is left out is gone.
+    """What a draft shall be from now on: say the whole of it, for what is left out is gone.  The channel's ids that it
+    brings are taken as a whole, so they may change places; those left out are free again.
 
     Refused with `NotADraft`, with `Quoted` while its price is promised, and as `DraftOrder` is.
     """
@@ -153,6 +156,9 @@ class OrderDrafted(OrderEntered):
 class DraftEdited(OrderEntered):
     """A draft is another one from now on."""
 
+    returned: tuple[ReturnReference, ...] = ()
+    """The ids of its channel that it has no longer."""
+
 
 @frozen(kw_only=True)
 class OrderQuoted(Event):
@@ -184,7 +190,9 @@ def _edit(command: EditDraft, state: Order | None, seen: Seen, at: DateTime) -> 
     if order.quoted_until is not None:
         raise Quoted(order.order_id, order.quoted_until)
     content = entered(command, seen, order.drafted + 1)
-    yield DraftEdited(**content, terms=order.terms, placed_at=order.placed_at)
+    externals = [line.external for line in command.lines]
+    returned = tuple(returned_by(order, command.external, externals, command.channel))
+    yield DraftEdited(**content, terms=order.terms, placed_at=order.placed_at, returned=returned)
 
 
 def _quote(command: QuoteOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:

@@ -48,7 +48,7 @@ from .messages import (
     UnitsMoved,
 )
 from .model import IN_THE_HOUSE, Order, Tally, Terms, all_units
-from .references import TakeReference, references_of
+from .references import TakeReference, references_of, returned_by
 from .rules import expiry_name, payment_id
 
 # Before it is placed.
@@ -56,6 +56,15 @@ from .rules import expiry_name, payment_id
 
 def the_channels_ids_are_taken(event: OrderEntered, order: Order) -> Replies:
     yield from references_of(event)
+
+
+def the_channels_ids_are_given_back(event: DraftEdited, order: Order) -> Replies:
+    yield from event.returned
+
+
+def a_given_up_draft_gives_its_ids_back(event: Event, order: Order) -> Replies:
+    if order.is_draft:
+        yield from returned_by(order, "", (), order.channel)
 
 
 def the_quote_ends_by_itself(event: OrderQuoted, order: Order) -> Replies:
@@ -245,7 +254,7 @@ PAYMENT_EVENTS = (
 
 REACTIONS = story(
     on(OrderDrafted, the_channels_ids_are_taken),
-    on(DraftEdited, the_channels_ids_are_taken),
+    on(DraftEdited, the_channels_ids_are_given_back, the_channels_ids_are_taken),
     on(OrderQuoted, the_quote_ends_by_itself),
     on(QuoteWithdrawn, the_quote_has_ended),
     on(OrderPlaced, the_channels_ids_are_taken, the_quote_has_ended),
@@ -266,7 +275,8 @@ REACTIONS = story(
     on(CaptureAsked, nothing_is_captured_while_it_waits),
     *(on(event, the_order_knows_its_payments) for event in PAYMENT_EVENTS),
     on(OrderCancelled, let_go_of_everything, no_need_to_expire, the_quote_has_ended),
+    on(OrderCancelled, a_given_up_draft_gives_its_ids_back),
     on(OrderRejected, let_go_of_everything, no_need_to_expire),
-    on(OrderExpired, let_go_of_everything),
+    on(OrderExpired, let_go_of_everything, a_given_up_draft_gives_its_ids_back),
     on(UnitsCancelled, let_go_of_some),
 )

@@ -259,7 +259,8 @@ class OrderEntry(Command[Order]):
 class PlaceOrder(OrderEntry):
     """Place an order: goods are reserved and payment is asked for, or nothing happens.
 
-    Refused with `OutOfStock`, `UnknownSku`, `AlreadyExists`, `PaymentMismatch`, `BadAddress` or `ReferenceTaken`.
+    Refused with `OutOfStock`, `UnknownSku`, `AlreadyExists`, `PaymentMismatch`, `BadAddress` or `ReferenceTaken`.  The
+    channel's ids of a placed order stay its own, whatever becomes of it.
     """
 
     pay: Pay = field(validator=checked_type(PayNow, OnAccount, PaidElsewhere))

@@ -68,7 +68,7 @@ from .model import (
     walk,
 )
 from .prices import charges_of, check_total, is_plain, priced
-from .references import rows_of_references
+from .references import check_lines, rows_of_references
 
 WALKED_HERE = frozenset(
     [
@@ -220,6 +220,7 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
     if unknown := tuple(sku for sku, item in items.items() if item is None):
         raise UnknownSku(unknown)
     ids = line_ids(command.lines)
+    check_lines(command.channel, order_id, zip(ids, command.lines, strict=True))
     classes = [items[line.sku].tax_class for line in command.lines]
     plain = is_plain(command, classes)
     result = None if plain else priced(command, ids, classes, seen.looked_up("taxes", "") or {})
