@@ -56,6 +56,8 @@ from ordermgmt import (
     PickShipment,
     PlanShipment,
     ReceiveStock,
+    Reference,
+    ReferenceTaken,
     ReleaseHold,
     RequestOrderChange,
     RevertAmendment,
@@ -292,6 +294,28 @@ def test_a_line_that_has_left_the_house_has_its_price(shop: OrderManagement):
     sent(shop, "A")
     with pytest.raises(NothingToReprice):
         drafted(shop, Amendment(lines=[LineChange(line_id="1", unit_price=eur("1.00"))]))
+
+
+def test_an_added_line_takes_its_channel_s_id(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(ReceiveStock(sku="pen", quantity=2))
+    shop.handle(AmendOrder(order_id="A", amendment=Amendment(add=[line("pen", 1, external="item-7")])))
+
+    assert shop.get(Reference, ("default", "item-7", "line")).order_id == "A"
+    with pytest.raises(ReferenceTaken) as no:
+        place(shop, "B", line("pen", 1, external="item-7"))
+    assert (no.value.order_id, no.value.line_id) == ("A", "2")
+
+
+def test_an_added_line_brings_no_id_that_another_line_has(shop: OrderManagement):
+    paid_for(shop, "A", line("mug", 3, external="item-7"))
+    shop.handle(ReceiveStock(sku="pen", quantity=2))
+    before = snapshot(shop)
+
+    with pytest.raises(ReferenceTaken) as no:
+        shop.handle(AmendOrder(order_id="A", amendment=Amendment(add=[line("pen", 1, external="item-7")])))
+    assert (no.value.order_id, no.value.line_id) == ("A", "1")
+    assert snapshot(shop) == before
 
 
 def test_charges_are_changed_by_their_name(shop: OrderManagement):

@@ -59,6 +59,7 @@ from .model import (
     reckon,
 )
 from .port import Item
+from .references import check_lines
 from .rules import PaymentMismatch, UnknownSku, confirmed_by_policy, payment_id, rows_of_order, split
 from .stretches import Stretch
 
@@ -126,8 +127,8 @@ class AmendOrder(OrderCommand):
     """Change an order that was placed: lines, quantities, prices, charges, the address, in one commit with stock and
     money.  What more there is to pay is asked of the order's own tender, unless `pay` says how.
 
-    Refused with `BelowMoved`, `OutOfStock`, `PaymentNeeded`, `PaymentMismatch` or `NothingLeft`.  Where somebody has to
-    agree first, draft an order change (`DraftOrderChange`).
+    Refused with `BelowMoved`, `OutOfStock`, `PaymentNeeded`, `PaymentMismatch`, `ReferenceTaken` or `NothingLeft`.
+    Where somebody has to agree first, draft an order change (`DraftOrderChange`).
     """
 
     amendment: Amendment = field(factory=Amendment, validator=checked_type(Amendment))
@@ -266,10 +267,14 @@ def outcome(
     """
     if order.status in ENDED:
         raise NotAmendable(order.order_id, order.status)
+    added = next_line_ids(order, wanted.add)
+    if any(line.external for line in added):
+        lines = (*order.lines.values(), *added)
+        check_lines(order.channel, order.order_id, ((line.line_id, line) for line in lines))
     return _outcome(
         order,
         casts=tuple(change_of_line(order, change) for change in wanted.lines),
-        added=next_line_ids(order, wanted.add),
+        added=added,
         charges=charges_after(order, wanted.charges) if wanted.charges else None,
         ship_to=ship_to,
         readdressed=ship_to is not None,
