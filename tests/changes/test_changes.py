@@ -38,6 +38,7 @@ from ordermgmt import (
     Move,
     MovedSince,
     MoveUnits,
+    NoSuchCharge,
     NotAllowed,
     NotAmendable,
     NothingLeft,
@@ -323,6 +324,14 @@ def test_charges_are_changed_by_their_name(shop: OrderManagement):
     order = confirmed(shop, Amendment(charges={"shipping": eur("0"), "gift wrap": eur("2.00")}))
 
     assert ([charge.name for charge in order.charges], order.due) == (["gift wrap"], eur("32.00"))
+
+
+def test_a_charge_that_the_order_does_not_have_is_not_removed(shop: OrderManagement):
+    paid_for(shop, "A", shipping=eur("4.90"))
+
+    with pytest.raises(NoSuchCharge, match="'shipping'") as no:
+        shop.handle(AmendOrder(order_id="A", amendment=Amendment(charges={"shiping": eur("0.00")})))
+    assert (no.value.name, no.value.there) == ("shiping", ("shipping",))
 
 
 def test_charges_of_the_same_name_stay_where_another_is_changed(shop: OrderManagement):

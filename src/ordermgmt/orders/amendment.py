@@ -107,7 +107,10 @@ def _charge(pair: Any) -> tuple[str, Money]:
 
 @frozen(kw_only=True)
 class Amendment:
-    """What is to be different about an order: lines added and changed, and charges by their name (0 removes one)."""
+    """What is to be different about an order: lines added and changed, and charges by their name.
+
+    0 removes a charge, and is refused where the order has none of that name (`NoSuchCharge`).
+    """
 
     add: tuple[Line, ...] = field(default=(), converter=_added)
     lines: tuple[LineChange, ...] = field(default=(), converter=_changes)
@@ -222,6 +225,20 @@ class NothingLeft(Refused):
     @property
     def message(self) -> str:
         return f"nothing would be left of order {self.order_id}; cancel it instead (CancelOrder)"
+
+
+@attrs.define
+class NoSuchCharge(Refused):
+    """A charge is to be removed that the order does not have."""
+
+    order_id: str
+    name: str
+    there: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        there = ", ".join(map(repr, self.there)) or "none"
+        return f"order {self.order_id} has no charge {self.name!r} to remove; name one that it has ({there})"
 
 
 @attrs.define
@@ -393,6 +410,10 @@ def charges_after(order: Order, new: Iterable[Charge]) -> tuple[Charge, ...]:
     """
     wanted = {charge.name: charge for charge in new}
     named = set(wanted)
+    there = tuple(dict.fromkeys(charge.name for charge in order.charges))
+    for charge in wanted.values():
+        if not charge.minor and charge.name not in there:
+            raise NoSuchCharge(order.order_id, charge.name, there)
     kept = [
         charge if charge.name not in named else wanted.pop(charge.name)
         for charge in order.charges
