@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from attrs import frozen
 from pendulum import DateTime, datetime
 
-from ... import verify
 from ...engine.adapters import Notice
 from ...engine.effects import Declined, Intent, Pending, RetryLater, Unknown, idempotency_key
 from ...engine.operating import Operator
@@ -22,17 +21,15 @@ from ...engine.transaction import Storage, Write
 from ...engine.working import Call, Worker
 from ...management import OrderManagement
 from ...orders.holds import ReleaseHold
-from ...orders.messages import PlaceOrder
-from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, balance, earned
-from ...payments.model import Payment
+from ...orders.model import Order
 from ...settings import LEASE
 from ...shipments.messages import HandOverShipment, PackShipment, Track
-from ...shipments.model import DELIVERED, STAGES, Shipment
+from ...shipments.model import DELIVERED
 from ...stock.messages import ReceiveStock
-from ...stock.model import Reservation
 from .actors import CAST, Actor, Promise, ask, reconcile, resolve, worker
 from .driving import Steps, work
 from .faults import CRASH_NAMES, Crashed, Faults
+from .judgement import Judgement
 from .providers import CARRIERS, CHARACTERS, Gateway, NoAnswer, Parcels, Provider
 from .store import Turns
 from .watch import Watch
@@ -158,7 +155,8 @@ class World:
         )
         self.worker = Worker(assembly=self.shop.assembly, lease=LEASE, deadline=timedelta(seconds=30))
         self.operator = Operator(self.worker)
-        self.watch = Watch(self.shop, self.breach, self.tell, self._succeeded, self._check_order)
+        self.judgement = Judgement(self)
+        self.watch = Watch(self.shop, self.breach, self.tell, self._succeeded, self.judgement.order)
         if cast:
             for sku in SKUS:
                 self.finish(self.god, ask(self.god, ReceiveStock(sku=sku, quantity=self.choice((4, 20, 60)))))
@@ -271,6 +269,10 @@ class World:
         told = deed is None or self.now >= deed.ready  # a provider's books show nothing that it has not told
         return told and not flying and (intent.last_sent is None or self.now > intent.last_sent + late)
 
+    def keys_of(self, intent: Intent) -> set[str]:
+        """Every key it may have been sent under."""
+        return {idempotency_key(SECRET, intent.effect_id, intent.kind, n) for n in range(1, intent.generation + 1)}
+
     # The laws of sending.
 
     def before_call(self, call: Call) -> None:
@@ -283,8 +285,7 @@ class World:
         if not isinstance(intent, Intent):
             self.breach("E4", f"{effect_id} is sent, but was never planned")
             return
-        keys = {idempotency_key(SECRET, effect_id, intent.kind, n) for n in range(1, intent.generation + 1)}
-        if call.intent.key not in keys:
+        if call.intent.key not in self.keys_of(intent):
             self.breach("E3", f"{effect_id} is sent under a key that is none of its own")
         if intent.first_sent is None and intent.generation == 1 and intent.token < 2 and not intent.ended:
             self.breach("E7", f"{effect_id} is sent, but nobody has noted that it is being sent: {intent.status}")
@@ -473,19 +474,19 @@ class World:
         self._until_quiet()
         if self.cast:  # a story ends as it is told
             self._ship_most()
-        self._check_parked()
+        self.judgement.parked()
         for provider in self.providers:
             provider.heal()
-        for intent in self._open():
+        for intent in self.unended():
             if intent.status == "parked":
                 self.finish(self.god, self._unpark(intent))
         self._until_quiet()
         for provider in self.providers:
             self.finish(self.god, reconcile(self.god, provider, BEGINNING))
         self._until_quiet()
-        for intent in self._open():
+        for intent in self.unended():
             self.breach("E10", f"{intent.effect_id} is still {intent.status}: {intent.reason}")
-        self._check_everything()
+        self.judgement.everything()
 
     def _let_all_finish(self) -> None:
         while busy := [actor for actor in self.actors if actor.doing is not None]:
@@ -528,14 +529,14 @@ class World:
             if due is None and not self.webhooks and not self._agenda:
                 return
             self.pass_time(max((due or self.now) - self.now, timedelta(minutes=20)))
-        waiting = [f"{one.effect_id} is {one.status}: {one.reason}" for one in self._open()]
+        waiting = [f"{one.effect_id} is {one.status}: {one.reason}" for one in self.unended()]
         self.breach("E10", f"after {ROUNDS_MAX} rounds in a calm world there is still work: {waiting[:5]}")
 
     def _next_due(self, without: str = "") -> DateTime | None:
         """When something is due that will ever be done: what stands behind a parked effect in its lane is not, and
         neither is a notice that may tell of it.
         """
-        waiting = self._open()
+        waiting = self.unended()
         parked = [one for one in waiting if one.status == "parked"]
         blocked, doubtful = {one.lane for one in parked}, {one.port for one in parked}
         dues = [one.due for one in waiting if one.lane not in blocked and one.status != without]
@@ -544,187 +545,15 @@ class World:
         dues += [one.due for one in notices if not (one.last_try and one.source in doubtful)]
         return min(dues) if dues else None
 
-    def _open(self) -> list[Intent]:
+    def unended(self) -> list[Intent]:
+        """Every effect of which more will be asked."""
         return [one for one in self.watch.states("effect") if isinstance(one, Intent) and not one.ended]
-
-    def _check_parked(self) -> None:
-        """E10: what is parked is parked for a reason that we know to be one."""
-        for intent in self._open():
-            if intent.status != "parked":
-                continue
-            provider = self.provider(intent.port)
-            if not intent.reason:
-                self.breach("E10", f"{intent.effect_id} is parked without a reason")
-            can = provider.capabilities
-            if not provider.poisoned.get(intent.effect_id) and can.can_look_up and intent.attempts < 12:
-                self.breach(
-                    "E10", f"{intent.effect_id} is parked although {provider.name} can be asked: {intent.reason}"
-                )
 
     def _unpark(self, intent: Intent) -> Steps:
         provider = self.provider(intent.port)
         if provider.capabilities.can_look_up:
             return work(self, self.god, "god", self.operator.retry(intent.effect_id, "healed"))
         return resolve(self.god, intent)
-
-    # Everything.
-
-    def _check_everything(self) -> None:
-        report = verify.check_all(self.shop)
-        for breach in report.breaches:
-            self.breach(breach.law, f"{breach.kind} {breach.id}: {breach.explanation}")
-        ours = {
-            idempotency_key(SECRET, one.effect_id, one.kind, n)
-            for one in self.watch.states("effect")
-            for n in range(1, one.generation + 1)
-        }
-        for provider in self.providers:
-            for deed in provider.deeds.values():
-                if deed.key not in ours:
-                    self.breach("E4", f"{provider.name} executed {deed.effect_id} under a key of no effect of ours")
-                intent = self.watch.state("effect", deed.effect_id)
-                if intent.status != "succeeded":
-                    self.breach("E6", f"{provider.name} executed {deed.effect_id}, which is {intent.status} here")
-        for intent in self.watch.states("effect"):
-            done = intent.kind == "Track" or intent.effect_id in self.provider(intent.port).deeds
-            if intent.status == "succeeded" and not done:
-                self.breach("E6", f"{intent.effect_id} succeeded, but {intent.port[1]} never executed it")
-        for payment in self.watch.states("payment"):
-            self._check_book(payment)
-        for order in self.watch.states("order"):
-            self._check_end(order)
-        self._check_labels()
-        self._check_discrepancies()
-        self._check_refunds()
-        self._check_promises()
-
-    def _check_book(self, payment: Payment) -> None:
-        """M9: our book is the provider's."""
-        if not payment.gateway:
-            return
-        if payment.asks:
-            self.breach("M9", f"{payment.payment_id} still waits for {payment.asks}")
-        account = self.gateways[payment.gateway].accounts.get(payment.payment_id)
-        theirs = account.amounts if account is not None else type(payment.amounts)()
-        if payment.amounts != theirs:
-            self.breach("M9", f"{payment.payment_id}: our book says {payment.amounts}, the provider's {theirs}")
-
-    def _check_end(self, order: Order) -> None:
-        """What has ended holds nothing, and the money has followed the goods."""
-        id = order.order_id
-        own = any(p.gateway and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
-        declined = {verb for tally in order.payments.values() for verb in tally.declined}
-        if wishes := balance(order):
-            self.breach("M6", f"{id} still has wishes: {wishes}")
-        money = order.money
-        kept = money.paid - money.refund_pending
-        if order.status in verify.ENDED and order.status != "closed":
-            reservation = self.watch.state("reservation", id)
-            if isinstance(reservation, Reservation) and reservation.claims:
-                self.breach("C4", f"{id} is {order.status} and claims {reservation.claims}")
-            if order.count(*IN_THE_HOUSE):
-                self.breach("C4", f"{id} is {order.status}, but units stand in the house")
-            if order.count(*GONE_OUT):
-                self.breach("C4", f"{id} is {order.status}, but units have left the house")
-            if not own and kept > 0 and "refund" not in declined:
-                self.breach("C4", f"{id} is {order.status} and keeps {kept}")
-            if not own and money.open > 0 and "void" not in declined:
-                self.breach("C4", f"{id} is {order.status}, and {money.open} are still authorised")
-        elif not own and not declined:
-            if kept > max(order.due.minor, 0):
-                self.breach("M6", f"{id} keeps {kept}, due are {order.due}")
-            if order.terms.kind == "now":
-                self._check_collected(order, kept)
-
-    def _check_collected(self, order: Order, kept: int) -> None:
-        """The money has followed the goods: reckoned here once more, roughly, by the units alone."""
-        id = order.order_id
-        # An amendment may leave what it adds to be paid on account.
-        on_account = order.amended and order.money.capturable <= 0
-        if kept < earned(order) and not on_account:
-            self.breach("M6", f"{id} keeps {kept}, earned are {earned(order)}")
-        left = order.count(*IN_THE_HOUSE)
-        if not left and order.count(*GONE_OUT) and kept != order.due.minor and not on_account:
-            self.breach("M6", f"{id} has all its units out and keeps {kept}, due are {order.due}")
-        if order.count("shipped") and all(self._arrived(shipment) for shipment in order.shipments):
-            self.breach("Q2", f"every parcel of {id} has arrived, but {order.count('shipped')} units have not")
-
-    def _check_order(self, order: Order) -> None:
-        """What is true of an order in this world, whenever it has changed."""
-        self._check_not_early(order)
-        self._check_inside(order)
-
-    def _check_inside(self, order: Order) -> None:
-        """Q2: units are picked and packed into parcels and nowhere else, so they stand there with them."""
-        inside: Counter[tuple[str, str]] = Counter()
-        for shipment_id in order.shipments:
-            shipment = self.watch.state("shipment", shipment_id)
-            for content in shipment.contents if shipment.status in STAGES else ():
-                inside[content.line_id, STAGES[shipment.status]] += content.quantity
-        for line in order.lines.values():
-            for bucket in ("picked", "packed"):
-                standing, held = line.count(bucket), inside[line.line_id, bucket]
-                if standing != held:
-                    self.breach("Q2", f"{order.order_id}: {standing} units are {bucket}, and {held} are in parcels")
-
-    def _check_not_early(self, order: Order) -> None:
-        """M6: no money is collected before its goods have left the house."""
-        sold = order.terms.kind != "now" or any(tender.sale for tender in order.terms.tenders)
-        if sold or order.order_id in self.watch.lost:
-            return
-        out = order.count(*GONE_OUT)
-        most = sum(charge.minor for charge in order.charges) if out else 0
-        most += sum(-(-line.minor * line.count(*GONE_OUT) // line.quantity) for line in order.lines.values())
-        # A webhook without our key tells of a capture while the ask for it still counts as pending: not twice.
-        collected = max(order.money.paid, order.money.capture_pending)
-        own = any(p is not None and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
-        if collected > most and not own:
-            self.breach("M6", f"{order.order_id} collects {collected}, and what left the house is worth {most} at most")
-
-    def _arrived(self, shipment_id: str) -> bool:
-        shipment = self.watch.state("shipment", shipment_id)
-        return not isinstance(shipment, Shipment) or shipment.status != "shipped"
-
-    def _payments(self, order: Order) -> list[Payment]:
-        return [self.watch.state("payment", payment_id) for payment_id in order.payments]
-
-    def _acted(self, gateway: str, payment_id: str) -> bool:
-        account = self.gateways[gateway].accounts.get(payment_id)
-        return account is not None and account.own
-
-    def _check_labels(self) -> None:
-        """Q3: every label that was paid for is on a parcel, or was given back."""
-        live = {s.label.tracking_number for s in self.watch.states("shipment") if s.label is not None}
-        refused = sum(one.kind == "VoidLabel" and one.status == "failed" for one in self.watch.states("effect"))
-        for parcels in self.carriers:
-            stray = set(parcels.labels) - parcels.voided - live
-            if len(stray) > refused:
-                self.breach(
-                    "Q3", f"{parcels.name} sold {sorted(stray)}, which are on no parcel and were not given back"
-                )
-
-    def _check_discrepancies(self) -> None:
-        """E6: in a world where providers tell the truth, no effect is settled where no arrow leads."""
-        for one in self.watch.states("discrepancy"):
-            untrue = one.about[0] in ("effect", "inbox", "order", "stock", "reservation")
-            if untrue or "a fact was not counted" in one.reason:
-                self.breach("E6", f"{' '.join(one.about)}: {one.command}: {one.reason}")
-
-    def _check_refunds(self) -> None:
-        """Every refund has heard what became of it."""
-        for refund in self.watch.states("refund"):
-            gateway = self.watch.state("payment", refund.payment_id).gateway
-            if gateway and refund.status not in ("succeeded", "failed"):
-                self.breach("M3", f"refund {refund.refund_id} is still {refund.status}")
-
-    def _check_promises(self) -> None:
-        """J7: what was acknowledged is there."""
-        for command_id, promise in self.promises.items():
-            command = promise.command
-            if not isinstance(command, PlaceOrder) or promise.heard != "done":
-                continue
-            if self.watch.state("order", str(command.order_id)) is None:
-                self.breach("J7", f"{command_id} was acknowledged, but there is no order {command.order_id}")
 
     def outcome(self) -> Outcome:
         """What it came to."""

@@ -1,0 +1,198 @@
+"""The laws of a simulated world that only somebody sees who knows both sides: our books, and those of the providers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ... import verify
+from ...orders.messages import PlaceOrder
+from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, balance, earned
+from ...payments.model import Payment
+from ...shipments.model import STAGES, Shipment
+from ...stock.model import Reservation
+
+if TYPE_CHECKING:
+    from .watch import Watch
+    from .world import World
+
+
+class Judgement:
+    """What must be true of a world.  Whatever is not, it tells as a breach."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.breach = world.breach
+
+    @property
+    def watch(self) -> Watch:
+        """What has happened so far."""
+        return self.world.watch
+
+    def everything(self) -> None:
+        """All that must be true when everything has ended."""
+        report = verify.check_all(self.world.shop)
+        for breach in report.breaches:
+            self.breach(breach.law, f"{breach.kind} {breach.id}: {breach.explanation}")
+        ours = {key for one in self.watch.states("effect") for key in self.world.keys_of(one)}
+        for provider in self.world.providers:
+            for deed in provider.deeds.values():
+                if deed.key not in ours:
+                    self.breach("E4", f"{provider.name} executed {deed.effect_id} under a key of no effect of ours")
+                intent = self.watch.state("effect", deed.effect_id)
+                if intent.status != "succeeded":
+                    self.breach("E6", f"{provider.name} executed {deed.effect_id}, which is {intent.status} here")
+        for intent in self.watch.states("effect"):
+            done = intent.kind == "Track" or intent.effect_id in self.world.provider(intent.port).deeds
+            if intent.status == "succeeded" and not done:
+                self.breach("E6", f"{intent.effect_id} succeeded, but {intent.port[1]} never executed it")
+        for payment in self.watch.states("payment"):
+            self._book(payment)
+        for order in self.watch.states("order"):
+            self._end(order)
+        self._labels()
+        self._discrepancies()
+        self._refunds()
+        self._promises()
+
+    def _book(self, payment: Payment) -> None:
+        """M9: our book is the provider's."""
+        if not payment.gateway:
+            return
+        if payment.asks:
+            self.breach("M9", f"{payment.payment_id} still waits for {payment.asks}")
+        account = self.world.gateways[payment.gateway].accounts.get(payment.payment_id)
+        theirs = account.amounts if account is not None else type(payment.amounts)()
+        if payment.amounts != theirs:
+            self.breach("M9", f"{payment.payment_id}: our book says {payment.amounts}, the provider's {theirs}")
+
+    def _end(self, order: Order) -> None:
+        """What has ended holds nothing, and the money has followed the goods."""
+        id = order.order_id
+        own = any(p.gateway and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
+        declined = {verb for tally in order.payments.values() for verb in tally.declined}
+        if wishes := balance(order):
+            self.breach("M6", f"{id} still has wishes: {wishes}")
+        money = order.money
+        kept = money.paid - money.refund_pending
+        if order.status in verify.ENDED and order.status != "closed":
+            reservation = self.watch.state("reservation", id)
+            if isinstance(reservation, Reservation) and reservation.claims:
+                self.breach("C4", f"{id} is {order.status} and claims {reservation.claims}")
+            if order.count(*IN_THE_HOUSE):
+                self.breach("C4", f"{id} is {order.status}, but units stand in the house")
+            if order.count(*GONE_OUT):
+                self.breach("C4", f"{id} is {order.status}, but units have left the house")
+            if not own and kept > 0 and "refund" not in declined:
+                self.breach("C4", f"{id} is {order.status} and keeps {kept}")
+            if not own and money.open > 0 and "void" not in declined:
+                self.breach("C4", f"{id} is {order.status}, and {money.open} are still authorised")
+        elif not own and not declined:
+            if kept > max(order.due.minor, 0):
+                self.breach("M6", f"{id} keeps {kept}, due are {order.due}")
+            if order.terms.kind == "now":
+                self._collected(order, kept)
+
+    def _collected(self, order: Order, kept: int) -> None:
+        """The money has followed the goods: reckoned here once more, roughly, by the units alone."""
+        id = order.order_id
+        # An amendment may leave what it adds to be paid on account.
+        on_account = order.amended and order.money.capturable <= 0
+        if kept < earned(order) and not on_account:
+            self.breach("M6", f"{id} keeps {kept}, earned are {earned(order)}")
+        left = order.count(*IN_THE_HOUSE)
+        if not left and order.count(*GONE_OUT) and kept != order.due.minor and not on_account:
+            self.breach("M6", f"{id} has all its units out and keeps {kept}, due are {order.due}")
+        if order.count("shipped") and all(self._arrived(shipment) for shipment in order.shipments):
+            self.breach("Q2", f"every parcel of {id} has arrived, but {order.count('shipped')} units have not")
+
+    def order(self, order: Order) -> None:
+        """What is true of an order in this world, whenever it has changed."""
+        self._not_early(order)
+        self._inside(order)
+
+    def _inside(self, order: Order) -> None:
+        """Q2: units are picked and packed into parcels and nowhere else, so they stand there with them."""
+        inside: Counter[tuple[str, str]] = Counter()
+        for shipment_id in order.shipments:
+            shipment = self.watch.state("shipment", shipment_id)
+            for content in shipment.contents if shipment.status in STAGES else ():
+                inside[content.line_id, STAGES[shipment.status]] += content.quantity
+        for line in order.lines.values():
+            for bucket in ("picked", "packed"):
+                standing, held = line.count(bucket), inside[line.line_id, bucket]
+                if standing != held:
+                    self.breach("Q2", f"{order.order_id}: {standing} units are {bucket}, and {held} are in parcels")
+
+    def _not_early(self, order: Order) -> None:
+        """M6: no money is collected before its goods have left the house."""
+        sold = order.terms.kind != "now" or any(tender.sale for tender in order.terms.tenders)
+        if sold or order.order_id in self.watch.lost:
+            return
+        out = order.count(*GONE_OUT)
+        most = sum(charge.minor for charge in order.charges) if out else 0
+        most += sum(-(-line.minor * line.count(*GONE_OUT) // line.quantity) for line in order.lines.values())
+        # A webhook without our key tells of a capture while the ask for it still counts as pending: not twice.
+        collected = max(order.money.paid, order.money.capture_pending)
+        own = any(p is not None and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
+        if collected > most and not own:
+            self.breach("M6", f"{order.order_id} collects {collected}, and what left the house is worth {most} at most")
+
+    def _arrived(self, shipment_id: str) -> bool:
+        shipment = self.watch.state("shipment", shipment_id)
+        return not isinstance(shipment, Shipment) or shipment.status != "shipped"
+
+    def _payments(self, order: Order) -> list[Payment]:
+        return [self.watch.state("payment", payment_id) for payment_id in order.payments]
+
+    def _acted(self, gateway: str, payment_id: str) -> bool:
+        account = self.world.gateways[gateway].accounts.get(payment_id)
+        return account is not None and account.own
+
+    def _labels(self) -> None:
+        """Q3: every label that was paid for is on a parcel, or was given back."""
+        live = {s.label.tracking_number for s in self.watch.states("shipment") if s.label is not None}
+        refused = sum(one.kind == "VoidLabel" and one.status == "failed" for one in self.watch.states("effect"))
+        for parcels in self.world.carriers:
+            stray = set(parcels.labels) - parcels.voided - live
+            if len(stray) > refused:
+                self.breach(
+                    "Q3", f"{parcels.name} sold {sorted(stray)}, which are on no parcel and were not given back"
+                )
+
+    def _discrepancies(self) -> None:
+        """E6: in a world where providers tell the truth, no effect is settled where no arrow leads."""
+        for one in self.watch.states("discrepancy"):
+            untrue = one.about[0] in ("effect", "inbox", "order", "stock", "reservation")
+            if untrue or "a fact was not counted" in one.reason:
+                self.breach("E6", f"{' '.join(one.about)}: {one.command}: {one.reason}")
+
+    def _refunds(self) -> None:
+        """Every refund has heard what became of it."""
+        for refund in self.watch.states("refund"):
+            gateway = self.watch.state("payment", refund.payment_id).gateway
+            if gateway and refund.status not in ("succeeded", "failed"):
+                self.breach("M3", f"refund {refund.refund_id} is still {refund.status}")
+
+    def _promises(self) -> None:
+        """J7: what was acknowledged is there."""
+        for command_id, promise in self.world.promises.items():
+            command = promise.command
+            if not isinstance(command, PlaceOrder) or promise.heard != "done":
+                continue
+            if self.watch.state("order", str(command.order_id)) is None:
+                self.breach("J7", f"{command_id} was acknowledged, but there is no order {command.order_id}")
+
+    def parked(self) -> None:
+        """E10: what is parked is parked for a reason that we know to be one."""
+        for intent in self.world.unended():
+            if intent.status != "parked":
+                continue
+            provider = self.world.provider(intent.port)
+            if not intent.reason:
+                self.breach("E10", f"{intent.effect_id} is parked without a reason")
+            can = provider.capabilities
+            if not provider.poisoned.get(intent.effect_id) and can.can_look_up and intent.attempts < 12:
+                self.breach(
+                    "E10", f"{intent.effect_id} is parked although {provider.name} can be asked: {intent.reason}"
+                )
