@@ -9,9 +9,9 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
-from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
+from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, MissingExtra, OutcomeUnknown, StorageFailed
-from ordermgmt.storage.checks import check_query, check_texts, check_writes, clamped
+from ordermgmt.storage.checks import check_texts, check_writes, clamped
 
 try:
     import psycopg
@@ -22,12 +22,15 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from ordermgmt.storage import postgres_moving as moving
+from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage import postgres_texts as texts
-from ordermgmt.storage.moving import Batch, IndexValue
+from ordermgmt.storage.moving import Batch
 from ordermgmt.storage.postgres_connections import Connection, Hosts, Lender, Own, Pool, failure
 from ordermgmt.storage.postgres_joined import JoinedPostgresStorage
+from ordermgmt.storage.postgres_questions import Question
+from ordermgmt.storage.postgres_reading import Answer, Reading
 from ordermgmt.storage.postgres_schema import NewerSchema, checked_name, migrate
-from ordermgmt.storage.postgres_texts import BEGIN, Statements, Texts, Values
+from ordermgmt.storage.postgres_texts import BEGIN, Statements, Values
 
 __all__ = ["NewerSchema", "PostgresStorage"]
 
@@ -37,7 +40,7 @@ ATTEMPTS_MAX = 5
 IDLE = TransactionStatus.IDLE
 
 
-class PostgresStorage:
+class PostgresStorage(Reading):
     """Keeps everything in one schema of a PostgreSQL database; a commit is on its disk when it returns.
 
     Any number of threads, processes and machines may work on it: who needs the same rows waits for them in turn, at
@@ -98,29 +101,6 @@ class PostgresStorage:
     def transaction(self) -> PostgresTransaction:
         return PostgresTransaction(self._connections, self._texts)
 
-    def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
-        check_texts(chain.from_iterable(keys))
-        if not keys:
-            self._ask(b"", [])
-            return {}
-        wanted, kinds, idents = texts.keys(keys)
-        return texts.rows(wanted, self._ask(self._texts.read, [kinds, idents]))
-
-    def find(self, query: Query) -> Sequence[Found]:
-        """Find by indexes, a page at a time.
-
-        Without `upto` the name with the fewest values leads, and the others filter; with it, its index is walked from
-        the low end and all names filter.  So let an index end (be unset) when nobody waits for the entity any more.
-        """
-        check_query(query)
-        if not all(query.equal.values()):
-            return []
-        return texts.answers(query.kind, self._ask(*self._texts.find(query)))
-
-    def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
-        check_texts(key)
-        return texts.entries(self._ask(self._texts.history, [*key, clamped(after), clamped(limit)]))
-
     def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         """The events of all entities with a position above `after`, none ever skipped.
 
@@ -128,8 +108,8 @@ class PostgresStorage:
         commit that failed; one that may still be committed is never passed over: the page ends before it.
         """
         after = clamped(after)
-        values: Values = [after, clamped(limit)]
-        found = self._ask(self._texts.feed, values)
+        asked = questions.feed(self._texts, after, limit)
+        found = self._ask(asked)
         whole = texts.unbroken(found, after)
         if whole or not found:
             return texts.entries(found[:whole])
@@ -137,43 +117,27 @@ class PostgresStorage:
         highest = found[-1][-1]
         if not self._wait_for_savers():
             return []
-        found = self._ask(self._texts.feed, values)
+        found = self._ask(asked)
         return texts.entries(found[: texts.unbroken(found, after, settled=highest)])
 
     def _wait_for_savers(self) -> bool:
         """Wait until everybody who is saving now has ended; False if that takes too long."""
         deadline = time.monotonic() + self._connections.busy_timeout
-        saving = set(self._ask(self._texts.saving, []))
+        savers = questions.saving(self._texts)
+        saving = self._ask(savers)
         while saving:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(POLL_SECONDS)
-            saving &= set(self._ask(self._texts.saving, []))
+            now = self._ask(savers)
+            saving &= now
         return True
-
-    def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
-        check_texts(refs)
-        return dict(self._ask(self._texts.personal, [Texts(refs)]))
 
     def erase(self, subject: str) -> int:
         """Forget every value about a person; the server overwrites them when it vacuums the table."""
-        check_texts((subject,))
-        return int(self._ask(self._texts.erase_told, [subject])[0][0])
-
-    def statuses(self, kind: str) -> Mapping[str, int]:
-        check_texts((kind,))
-        return dict(self._ask(self._texts.statuses, [kind]))
+        return self._ask(questions.erase(self._texts, subject))
 
     # To be moved as a whole; see `moving.Movable`.
-
-    def kinds(self) -> Sequence[str]:
-        return moving.kinds(self._ask, self._texts)
-
-    def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
-        return moving.indexed(self._ask, self._texts, after, limit)
-
-    def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
-        return moving.persons(self._ask, self._texts, after, limit)
 
     def absorb(self, batch: Batch) -> None:
         try:
@@ -197,13 +161,13 @@ class PostgresStorage:
         """Close its own connections; whoever is in a transaction may still end it."""
         self._connections.close()
 
-    def _ask(self, text: bytes, values: Values) -> list[Any]:
-        """The rows that answer a question; asked again where the connection had died since it was used last."""
+    def _ask(self, question: Question[Answer]) -> Answer:
+        """The answer to a question; asked again where the connection had died since it was used last."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 with _Borrowed(self._connections) as connection:
                     try:
-                        return _rows(connection, text, values) if text else []
+                        return question.read(_rows(connection, *question[:2]) if question.text else [])
                     except psycopg.OperationalError:
                         if attempt == ATTEMPTS_MAX or not connection.closed:
                             raise

@@ -12,21 +12,24 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
+from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, OrderManagementError, StorageFailed
 from ordermgmt.storage import postgres_moving as moving
+from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage import postgres_texts as texts
-from ordermgmt.storage.checks import check_query, check_texts, check_writes, clamped
+from ordermgmt.storage.checks import check_texts, check_writes, clamped
 from ordermgmt.storage.hosts import NO_TRANSACTION, driver_connection
-from ordermgmt.storage.moving import Batch, IndexValue
+from ordermgmt.storage.moving import Batch
 from ordermgmt.storage.postgres_connections import Connection, failure, judge
+from ordermgmt.storage.postgres_questions import Question
+from ordermgmt.storage.postgres_reading import Answer, Reading
 from ordermgmt.storage.postgres_schema import MIGRATIONS, NewerSchema, checked_name, schema_version
-from ordermgmt.storage.postgres_texts import Statements, Texts, Values, adapt
+from ordermgmt.storage.postgres_texts import Statements, Values, adapt
 
 SAVEPOINT = "ordermgmt"
 
 
-class JoinedPostgresStorage:
+class JoinedPostgresStorage(Reading):
     """Keeps everything in the database that the host's connection is on, in the host's transaction.
 
     Every `handle` runs behind a savepoint: refused or failed, it leaves the rest of the host's transaction as it was.
@@ -54,52 +57,16 @@ class JoinedPostgresStorage:
     def transaction(self) -> JoinedPostgresTransaction:
         return JoinedPostgresTransaction(self._connection(), self._texts)
 
-    def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
-        check_texts(chain.from_iterable(keys))
-        if not keys:
-            return {}
-        wanted, kinds, idents = texts.keys(keys)
-        return texts.rows(wanted, self._ask(self._texts.read, [kinds, idents]))
-
-    def find(self, query: Query) -> Sequence[Found]:
-        check_query(query)
-        if not all(query.equal.values()):
-            return []
-        return texts.answers(query.kind, self._ask(*self._texts.find(query)))
-
-    def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
-        check_texts(key)
-        return texts.entries(self._ask(self._texts.history, [*key, clamped(after), clamped(limit)]))
-
     def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         """As far as nothing is missing.  A follower reads on the library's own connection, where it can wait."""
         after = clamped(after)
-        found = self._ask(self._texts.feed, [after, clamped(limit)])
+        found = self._ask(questions.feed(self._texts, after, limit))
         return texts.entries(found[: texts.unbroken(found, after)])
-
-    def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
-        check_texts(refs)
-        return dict(self._ask(self._texts.personal, [Texts(refs)]))
 
     def erase(self, subject: str) -> int:
         check_texts((subject,))
         with _Told():
             return _cursor(self._connection()).execute(self._texts.erase, [subject]).rowcount
-
-    def statuses(self, kind: str) -> Mapping[str, int]:
-        check_texts((kind,))
-        return dict(self._ask(self._texts.statuses, [kind]))
-
-    # To be exported in one snapshot; see `moving.Movable`.
-
-    def kinds(self) -> Sequence[str]:
-        return moving.kinds(self._ask, self._texts)
-
-    def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
-        return moving.indexed(self._ask, self._texts, after, limit)
-
-    def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
-        return moving.persons(self._ask, self._texts, after, limit)
 
     def absorb(self, batch: Batch) -> None:
         connection = self._connection()
@@ -114,10 +81,12 @@ class JoinedPostgresStorage:
     def close(self) -> None:
         """Nothing: the connection is the host's."""
 
-    def _ask(self, text: bytes, values: Values) -> list[Any]:
+    def _ask(self, question: Question[Answer]) -> Answer:
+        if not question.text:
+            return question.read([])
         connection = self._connection()
         with _Told():
-            return _rows(connection, text, values)
+            return question.read(_rows(connection, question.text, question.values))
 
     def _connection(self) -> Connection:
         """The connection as it is now, in a transaction or about to begin one by itself."""
