@@ -21,8 +21,8 @@ from .lifecycle import UNIT_ARROWS
 from .messages import Line, Moved
 from .model import GONE_OUT, LINES_MAX, Charge, LineBefore, Order, OrderLine
 from .port import Item
-from .prices import added_line, cost_of
-from .stretches import Stretch, amount, cut, joined, whole
+from .prices import added_line, charge_instead, costing, repriced
+from .stretches import Stretch, amount, cut, joined
 
 MOVED = ("picked", "packed", *GONE_OUT)
 """Where units stand that an amendment cannot take back."""
@@ -43,7 +43,9 @@ def _price(price: Any) -> Any:
 class LineChange:
     """What is to be different about a line: how many the customer is to get in all (0 removes it), and the price.
 
-    A new price is for the units that have not left the house.  Units that are added carry the line's price.
+    A new price is for the units that have not left the house.  They keep their discounts: a percentage is taken of the
+    new price, and an amount stays what it was, as far as they cost so much.  Units that are added carry the line's
+    price, without its discounts.
     """
 
     line_id: str
@@ -155,13 +157,12 @@ def revision(amendment: Amendment, order: Order, items: Mapping[str, Item]) -> R
     return Revision(
         add=tuple(_added_line(line, order, items[line.sku]) for line in amendment.add),
         lines=amendment.lines,
-        charges=tuple(Charge(name=name, minor=money.minor) for name, money in amendment.charges),
+        charges=tuple(charge_instead(order, name, money) for name, money in amendment.charges),
     )
 
 
 def _added_line(line: Line, order: Order, item: Item) -> OrderLine:
-    priced = added_line(order, line, item.tax_class)
-    parts = priced.lines[0].parts if priced is not None else None
+    parts = added_line(order, line, item.tax_class)
     return OrderLine(
         line_id=line.line_id,
         sku=line.sku,
@@ -303,10 +304,10 @@ def change_of_line(order: Order, change: LineChange) -> Cast:
     if price is not None and not staying + add:
         raise NothingToReprice(order.order_id, line.line_id)
     if price is not None:
-        shares = whole(staying + add, cost_of(order, line, price, staying + add))
+        shares = repriced(order, line, price, _in_the_house(line, let_go), add)
     else:
         price = line.unit_price
-        shares = (*_in_the_house(line, let_go), *whole(add, cost_of(order, line, price, add)))
+        shares = (*_in_the_house(line, let_go), *costing(order, line, price, add))
     return _cast(order, line, let_go, add, price, shares)
 
 
@@ -372,14 +373,16 @@ def recast(line: OrderLine, cast: Cast) -> OrderLine:
         units["cancelled"] = units.get("cancelled", 0) + step.quantity
     if cast.add:
         units["open"] = units.get("open", 0) + cast.add
-    quantity, minor = line.quantity + cast.add, amount(cast.shares)
+    first = cast.shares[0]
+    at_one = first.units == first.of and len(cast.shares) == 1
     return changed(
         line,
-        quantity=quantity,
+        quantity=line.quantity + cast.add,
         units={bucket: n for bucket, n in units.items() if n},
         unit_price=cast.unit_price,
-        minor=minor,
-        stretches=() if cast.shares == whole(quantity, minor) else cast.shares,
+        minor=amount(cast.shares),
+        stretches=() if at_one else cast.shares,
+        parts=first.parts if at_one else line.parts,
     )
 
 

@@ -74,12 +74,13 @@ class OrderLine:
     stretches: tuple[Stretch, ...] = ()
     """What its units carry, once it was amended; empty while all of them share `minor`."""
     parts: Parts | None = None
-    """What its amount was made of when it was placed: taxes and discounts; None where it is nothing but a price."""
+    """What its amount is made of: taxes and discounts; None where it is nothing but a price.  Of an amended line its
+    `stretches` tell that, and these are the parts it had before."""
 
     @property
     def shares(self) -> tuple[Stretch, ...]:
         """What its units carry, from the first share to the last."""
-        return self.stretches or whole(self.quantity, self.minor)
+        return self.stretches or whole(self.quantity, self.minor, self.unit_price, self.parts)
 
     def count(self, *buckets: str) -> int:
         """How many units stand in these buckets."""
@@ -422,15 +423,13 @@ def _entries(order: Order) -> Iterator[Entry]:
     """The reasons of what is due; they add up to `due`."""
     owed = 0
     for line in order.lines.values():
-        about, what = f"line {line.line_id}", f"{line.quantity} × {line.sku} at {line.unit_price}"
-        if line.parts is None:
-            yield Entry(about, "price", what, line.minor)
-        elif not line.stretches and line.minor == line.parts.minor:
-            yield from line.parts.entries(about, what)
-        else:
-            yield from line.parts.entries(about, "as placed")
-            if line.minor != line.parts.minor:
-                yield Entry(about, "amendment", f"amended to {what}", line.minor - line.parts.minor)
+        about = f"line {line.line_id}"
+        for one in line.shares:
+            what = f"{one.units} × {line.sku} at {one.price or line.unit_price}"
+            if (parts := one.made_of) is None:
+                yield Entry(about, "price", what, one.share(one.units))
+            else:
+                yield from parts.entries(about, what)
         back = given_back(line)
         if cancelled := line.count("cancelled"):
             yield Entry(about, "cancelled", f"{cancelled} cancelled", -back)

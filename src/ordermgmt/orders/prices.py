@@ -8,12 +8,13 @@ from typing import Any
 from ..engine.messages import Key
 from ..errors import InvalidInput
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money, UnitPrice
-from ..pricing.model import Priced, tax_of
+from ..pricing.model import Given, Parts, Priced, discount_of, tax_of
 from ..pricing.port import Destination, UnknownTaxClass, taxes_on
 from ..pricing.reckoning import Goods, reckon
 from ..pricing.terms import PRESETS, Surcharge, Tax
 from .messages import line_ids
 from .model import Charge, Order, OrderLine
+from .stretches import Stretch, whole
 
 
 def lookups_of_prices(command: Any) -> Iterable[Key]:
@@ -114,15 +115,39 @@ def check_total(lines: Iterable[OrderLine], charges: Iterable[Charge]) -> None:
 # After placement.
 
 
-def cost_of(order: Order, line: OrderLine, price: UnitPrice, units: int) -> int:
-    """What so many units of a line come to at another price: with the line's own taxes, and without its discounts."""
-    if line.parts is None or not line.parts.taxes or not units:
-        return price.times(units).minor
-    return _added(order, price, units, tuple(tax_of(tax) for tax in line.parts.taxes)).total.minor
+def repriced(
+    order: Order, line: OrderLine, price: UnitPrice, units: Iterable[Stretch], add: int
+) -> tuple[Stretch, ...]:
+    """What these units of a line, and some that are added, carry at another price.
+
+    Taxes and discounts are those the line was placed with: a percentage is taken of the new price, an amount stays what
+    it was on those units, and takes no more than they cost.  Units that are added are not discounted.
+    """
+    discounted: list[Stretch] = []
+    for one in units:
+        parts = one.made_of
+        if parts is not None and parts.discounts:
+            discounted += costing(order, line, price, one.units, parts.discounts)
+        else:
+            add += one.units
+    return (*discounted, *costing(order, line, price, add))
 
 
-def added_line(order: Order, line: Any, of_item: str) -> Priced | None:
-    """A line that is added to an order, priced as the order was; None where it is nothing but a price.
+def costing(
+    order: Order, line: OrderLine, price: UnitPrice, units: int, given: Iterable[Given] = ()
+) -> tuple[Stretch, ...]:
+    """What so many units of a line carry together at this price, with the line's own taxes and these discounts."""
+    if line.parts is None or not units:
+        return whole(units, price.times(units).minor if units else 0, price)
+    taxes = tuple(tax_of(tax) for tax in line.parts.taxes)
+    discounts = tuple(discount_of(one, order.currency) for one in given if one.minor or one.ppm)
+    goods = Goods(unit_price=price, quantity=units, discounts=discounts)
+    parts = _priced_as(order, goods, taxes, line.parts.tax_class)
+    return whole(units, parts.minor, price, parts)
+
+
+def added_line(order: Order, line: Any, of_item: str) -> Parts | None:
+    """What a line that is added to an order is made of, priced as the order was; None where it is nothing but a price.
 
     A tax class is known if another line of the order has it: its taxes are those the order was placed with.
     """
@@ -136,24 +161,40 @@ def added_line(order: Order, line: Any, of_item: str) -> Priced | None:
         taxes = tuple(tax_of(tax) for tax in same.taxes)
     if not taxes and not line.discounts:
         return None
-    return _added(order, line.unit_price, line.quantity, taxes or (), line)
-
-
-def _added(order: Order, price: UnitPrice, units: int, taxes: tuple[Tax, ...], line: Any = None) -> Priced:
-    terms = order.pricing
     goods = Goods(
-        unit_price=price,
-        quantity=units,
-        discounts=line.discounts if line is not None else (),
-        minimum_price=line.minimum_price if line is not None else None,
+        unit_price=line.unit_price,
+        quantity=line.quantity,
+        discounts=line.discounts,
+        minimum_price=line.minimum_price,
     )
-    return reckon(
+    return _priced_as(order, goods, taxes or (), tax_class if line.taxes is None else "")
+
+
+def charge_instead(order: Order, name: str, amount: Money) -> Charge:
+    """A charge of this amount, tax included, with the taxes of the one of its name that it takes the place of."""
+    of_name = (charge.parts for charge in order.charges if charge.name == name)
+    before = next((parts for parts in of_name if parts is not None and parts.taxes), None)
+    if before is None or not amount.minor:
+        return Charge(name=name, minor=amount.minor)
+    taxes = tuple(tax_of(tax) for tax in before.taxes)
+    goods = Goods(unit_price=UnitPrice.of(amount))
+    return Charge(
+        name=name, minor=amount.minor, parts=_priced_as(order, goods, taxes, before.tax_class, prices="inclusive")
+    )
+
+
+def _priced_as(order: Order, goods: Goods, taxes: tuple[Tax, ...], tax_class: str, *, prices: str = "") -> Parts:
+    """What something is made of that is priced as the order was."""
+    terms = order.pricing
+    result = reckon(
         [goods],
         ["1"],
         [taxes],
         currency=order.currency,
         adjustments=(),
         shipping=None,
-        prices="inclusive" if terms is None or terms.inclusive else "exclusive",
+        prices=prices or ("inclusive" if terms is None or terms.inclusive else "exclusive"),
         rounding=PRESETS["standard"] if terms is None else terms.rounding,
+        classes=[tax_class],
     )
+    return result.lines[0].parts

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from ..money import cumulative
+from ..money import UnitPrice, cumulative
+from ..pricing.model import Parts
 
 
 @frozen
@@ -22,6 +23,15 @@ class Stretch:
     minor: int
     of: int
     first: int = 0
+    price: UnitPrice | None = None
+    """What one of them was sold at."""
+    parts: Parts | None = None
+    """What the whole amount is made of; None where it is nothing but a price."""
+
+    @property
+    def made_of(self) -> Parts | None:
+        """What these units' part of the amount is made of."""
+        return None if self.parts is None else self.parts.part(self.first + 1, self.first + self.units, self.of)
 
     def share(self, units: int) -> int:
         """What its first units carry together."""
@@ -31,9 +41,9 @@ class Stretch:
         return cumulative(self.minor, self.first + units, self.of) - before
 
 
-def whole(units: int, minor: int) -> tuple[Stretch, ...]:
+def whole(units: int, minor: int, price: UnitPrice | None = None, parts: Parts | None = None) -> tuple[Stretch, ...]:
     """One stretch that shares an amount; nothing where there are no units."""
-    return (Stretch(units, minor, units),) if units else ()
+    return (Stretch(units, minor, units, 0, price, parts),) if units else ()
 
 
 def share(stretches: Iterable[Stretch], units: int) -> int:
@@ -60,9 +70,9 @@ def cut(stretches: Iterable[Stretch], units: int) -> tuple[tuple[Stretch, ...], 
         here = min(units, one.units)
         units -= here
         if here:
-            front.append(Stretch(here, one.minor, one.of, one.first))
+            front.append(evolve(one, units=here))
         if here < one.units:
-            back.append(Stretch(one.units - here, one.minor, one.of, one.first + here))
+            back.append(evolve(one, units=one.units - here, first=one.first + here))
     return tuple(front), tuple(back)
 
 
@@ -71,8 +81,9 @@ def joined(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
     found: list[Stretch] = []
     for one in stretches:
         last = found[-1] if found else None
-        if last is not None and (last.minor, last.of, last.first + last.units) == (one.minor, one.of, one.first):
-            found[-1] = Stretch(last.units + one.units, last.minor, last.of, last.first)
+        # The next units of the same amount: all else about them is equal.
+        if last is not None and evolve(last, units=one.units, first=last.first + last.units) == one:
+            found[-1] = evolve(last, units=last.units + one.units)
         else:
             found.append(one)
     return tuple(found)

@@ -42,11 +42,12 @@ def give_one(discount: Discount, target: Target, currency: str, policy: Rounding
         else:
             down_to = _checked(discount.down_to, discount, currency)
             wanted = max(base - (down_to.minor * times if down_to is not None else 0), 0)
+    uncapped = wanted
     wanted = _capped(wanted, discount, currency)
     given = min(wanted, target.now - target.floor)
     if given:
         target.now -= given
-        target.gives.append(Given(discount.name, given))
+        target.gives.append(Given(discount.name, given, _ppm(discount, in_full=given == uncapped)))
     if wanted > given:
         told.append(NotGiven(discount.name, wanted - given, (target.id,) if target.floor else ()))
 
@@ -86,18 +87,25 @@ def give(
         if discount.each:
             weights = [max(base - least * n, 0) for base, n in zip(bases, units, strict=True)]
             wanted = sum(weights)
+    uncapped = wanted
     wanted = _capped(wanted, discount, currency)
     if policy.spread_by == "gross" and weights is bases:
         weights = [_gross(target, base, policy, factors) for target, base in zip(targets, bases, strict=True)]
     given = pour(wanted, weights, rooms, lambda n: character(targets[n]))
     name = discount.name
+    ppm = _ppm(discount, in_full=sum(given) == uncapped)
     for target, minor in zip(targets, given, strict=True):
         if minor:
             target.now -= minor
-            target.gives.append(Given(name, minor))
+            target.gives.append(Given(name, minor, ppm))
     if missing := wanted - sum(given):
         at_floor = tuple(target.id for target in targets if target.floor and target.now == target.floor)
         told.append(NotGiven(name, missing, at_floor))
+
+
+def _ppm(discount: Discount, *, in_full: bool) -> int:
+    """The percentage that every unit was given; 0 where some were given another part of their price."""
+    return discount.ppm if in_full and not discount.groups_of else 0
 
 
 def _capped(wanted: int, discount: Discount, currency: str) -> int:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from ..money import Money, UnitPrice, cumulative
 from .explanation import Entry, Explanation
-from .terms import RoundingPolicy, Tax, percentage
+from .terms import Discount, RoundingPolicy, Tax, percentage
 
 
 @frozen
@@ -17,6 +17,9 @@ class Given:
 
     name: str
     minor: int
+    ppm: int = 0
+    """Where it is a percentage that was given in full: which; 0 for an amount, and for what a cap or a lowest price has
+    made one."""
 
 
 @frozen
@@ -76,6 +79,28 @@ class Parts:
 
         taxes = tuple(TaxPart(tax.name, tax.ppm, carried(tax.minor), tax.compound) for tax in self.taxes)
         return carried(self.minor), taxes
+
+    def part(self, first: int, last: int, quantity: int) -> Parts:
+        """What units `first` to `last` of `quantity` carry, counted from 1, is made of.
+
+        All units together carry exactly the line.  What is shared are the amount, its discounts and its taxes; the
+        price is the rest, so that they add up.
+        """
+        minor, taxes = self.of_units(first, last, quantity)
+
+        def carried(minor: int) -> int:
+            return cumulative(minor, last, quantity) - cumulative(minor, first - 1, quantity)
+
+        discounts = tuple(Given(one.name, carried(one.minor), one.ppm) for one in self.discounts)
+        taken = sum(one.minor for one in discounts)
+        added = 0 if self.inclusive else sum(tax.minor for tax in taxes)
+        return Parts(
+            goods=minor + taken - added,
+            inclusive=self.inclusive,
+            discounts=discounts,
+            taxes=taxes,
+            tax_class=self.tax_class,
+        )
 
     def entries(self, about: str, what: str) -> Iterator[Entry]:
         """Every part as a reason for its cents; they add up to `minor`."""
@@ -191,3 +216,11 @@ def tax_of(part: TaxPart) -> Tax:
     """The tax that a part was reckoned by, to reckon with it again."""
     whole, decimals = divmod(part.ppm, 10_000)
     return Tax(part.name, f"{whole}.{decimals:04d}", compound=part.compound)
+
+
+def discount_of(given: Given, currency: str) -> Discount:
+    """The discount that was given, to give it again: the percentage, or the amount."""
+    if not given.ppm:
+        return Discount(given.name, amount=Money.of_minor(given.minor, currency))
+    whole, decimals = divmod(given.ppm, 10_000)
+    return Discount(given.name, percent=f"{whole}.{decimals:04d}")

@@ -14,10 +14,9 @@ def price_laws(order: Order) -> Findings:
     """M7 for prices, reckoned once more by fractions and not by the code that made them."""
     unit = order.pricing is not None and order.pricing.rounding.tax_at == "unit"
     for line in order.lines.values():
-        if line.parts is not None:
-            # What was amended since carries another amount than it was placed at.
-            minor = line.minor if not order.amended else line.parts.minor
-            yield from _parts(f"line {line.line_id}", line.parts, minor, line.quantity if unit else 1)
+        for one in line.shares:
+            if one.parts is not None:
+                yield from _parts(f"line {line.line_id}", one.parts, one.minor, one.of if unit else 1)
     for charge in order.charges:
         if charge.parts is not None:
             yield from _parts(charge.name, charge.parts, charge.minor, 1)
