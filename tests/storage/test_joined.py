@@ -10,10 +10,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import django
 import pytest
 import sqlalchemy.event
-from django.conf import settings
 from django.db import connection as django_connection
 from django.db import transaction
 from sqlalchemy.orm import Session
@@ -21,11 +19,8 @@ from sqlalchemy.orm import Session
 from ordermgmt import (
     AsyncOrderManagement,
     Batcher,
-    Line,
     Misconfigured,
-    Money,
     NotFound,
-    OnAccount,
     Order,
     OrderManagement,
     OutOfStock,
@@ -40,16 +35,8 @@ from ordermgmt import (
 from ordermgmt.engine.transaction import Entry, Row, Write
 from ordermgmt.storage import MemoryStorage, NewerSchema, SqliteStorage
 from ordermgmt.testing import FakePayments
+from tests.storage.joining import buy
 from tests.stories import laws_hold
-
-if not settings.configured:
-    settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
-    django.setup()
-
-
-def buy(order_id: str, quantity: int = 1) -> PlaceOrder:
-    line = Line(sku="mug", quantity=quantity, unit_price=Money("9.50", "EUR"))
-    return PlaceOrder(order_id=order_id, lines=[line], pay=OnAccount(days=30))
 
 
 @pytest.fixture

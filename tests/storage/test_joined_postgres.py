@@ -7,11 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import django
 import psycopg
 import pytest
 import sqlalchemy
-from django.conf import settings
 from django.db import connections, transaction
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
@@ -20,34 +18,22 @@ from sqlalchemy.orm import Session
 from ordermgmt import (
     Batcher,
     Conflict,
-    Line,
     Misconfigured,
-    Money,
-    OnAccount,
     Order,
     OrderManagement,
     OutOfStock,
-    PlaceOrder,
     ReceiveStock,
     Stock,
     StorageFailed,
 )
 from ordermgmt.storage import PostgresStorage
 from tests.servers import Server
+from tests.storage.joining import buy
 from tests.stories import laws_hold
-
-if not settings.configured:
-    settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
-    django.setup()
 
 Joining = tuple[Any, Callable[[str], object]]
 """What the host gives to `within`, and how it runs a statement of its own."""
 Host = Callable[[str], AbstractContextManager[Joining]]
-
-
-def buy(order_id: str, quantity: int = 1, sku: str = "mug") -> PlaceOrder:
-    line = Line(sku=sku, quantity=quantity, unit_price=Money("9.50", "EUR"))
-    return PlaceOrder(order_id=order_id, lines=[line], pay=OnAccount(days=30))
 
 
 @pytest.fixture
