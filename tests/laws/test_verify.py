@@ -8,8 +8,23 @@ from typing import Any
 import attrs
 import pytest
 
-from ordermgmt import Order, Payment, Reservation, Stock, verify
+from ordermgmt import (
+    DEFAULT_CAPABILITIES,
+    Capability,
+    Line,
+    Money,
+    OnAccount,
+    Order,
+    OrderManagement,
+    Payment,
+    PlaceOrder,
+    ReceiveStock,
+    Reservation,
+    Stock,
+    verify,
+)
 from ordermgmt.engine.transaction import Row
+from ordermgmt.orders.messages import OrderConfirmed
 from ordermgmt.orders.model import Charge
 from ordermgmt.storage import MemoryStorage
 from tests.laws.test_found import Bench
@@ -119,3 +134,16 @@ def test_a_shop_in_order_has_no_breach() -> None:
     assert ("order", 1) in told
     assert bench.shop.get(Reservation, "A").claims
     assert bench.shop.get(Stock, ("cup", "main")).reserved == 2
+
+
+def test_a_state_that_does_not_stand_where_its_arrow_led_is_found() -> None:
+    def forgetful(capability: Capability[Any]) -> Capability[Any]:
+        if OrderConfirmed not in capability.evolve:
+            return capability
+        return attrs.evolve(capability, evolve={**capability.evolve, OrderConfirmed: lambda state, event: state})
+
+    shop = OrderManagement(storage=MemoryStorage(), capabilities=tuple(map(forgetful, DEFAULT_CAPABILITIES)), actor="t")
+    shop.handle(ReceiveStock(sku="cup", quantity=1))
+    line = Line(sku="cup", quantity=1, unit_price=Money("9.50", "EUR"))
+    shop.handle(PlaceOrder(order_id="A", lines=[line], pay=OnAccount(days=30)))
+    assert ("C1", "A") in {(breach.law, breach.id) for breach in verify.check_all(shop).breaches}

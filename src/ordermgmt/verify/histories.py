@@ -162,10 +162,17 @@ def _next(
         story.readable = False
         yield "J2", f"cannot be read and folded ({type(problem).__name__})"
         return
+    yield from followed(capability, story.state, event)
     if arrows:
         yield from _drawn(capability, before, event)
     for witness in witnesses:
         yield from witness.see(before, event)
+
+
+def followed(capability: Capability[Any], after: Any, event: Event) -> Findings:
+    """C1: a state stands where its last arrow led."""
+    if capability.lifecycle is not None and event.status is not None and after.status != event.status:
+        yield "C1", f"{type(event).__name__} led to {event.status}, but it is folded to {after.status}"
 
 
 def _drawn(capability: Capability[Any], before: Any, event: Event) -> Findings:

@@ -37,6 +37,7 @@ from ...stock.messages import (
 )
 from ...stock.model import Reservation, Stock
 from ...verify.entry import Entered
+from ...verify.histories import followed
 
 _STOCK_FOLLOWS = {
     ("reserve", "open"): "StockReserved",
@@ -152,7 +153,10 @@ class Watch:
             witness = self._entered.setdefault(entry.key[1], Entered())
             for law, explanation in witness.see(told.state, event):
                 self._breach(law, f"{name}: {explanation}")
-        told.state = assembly.by_kind[entry.key[0]].evolve[type(event)](told.state, event)
+        capability = assembly.by_kind[entry.key[0]]
+        told.state = capability.evolve[type(event)](told.state, event)
+        for law, explanation in followed(capability, told.state, event):
+            self._breach(law, f"{name}: {explanation}")
         told.version, told.hash, told.at = entry.version, entry.hash, entry.at
         self._weigh(entry.key, event, told.state, entry.cause)
         self._tell(f"{name}: {type(event).__name__}")
