@@ -666,6 +666,17 @@ def test_a_change_is_taken_back_with_goods_and_money(shop: OrderManagement):
     assert shop.get(OrderChange, "c").status == "reverted"
 
 
+def test_a_change_knows_that_its_order_took_it_back(shop: OrderManagement):
+    paid_for(shop, "A")
+    confirmed(shop, quantity("1", 1))
+    shop.handle(RevertAmendment(order_id="A", change_id="c", reason="by mistake"))
+
+    change = shop.get(OrderChange, "c")
+    assert (change.status, change.note) == ("reverted", "by mistake")
+    with pytest.raises(NotAllowed):
+        shop.handle(RevertOrderChange(change_id="c"))
+
+
 def test_only_the_last_change_is_taken_back(shop: OrderManagement):
     paid_for(shop, "A")
     confirmed(shop, quantity("1", 2))

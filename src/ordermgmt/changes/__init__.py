@@ -23,6 +23,7 @@ from .messages import (
     DropOrderChange,
     EditOrderChange,
     ExpireOrderChange,
+    NoteReverted,
     RequestOrderChange,
     RevertOrderChange,
 )
@@ -37,6 +38,7 @@ from .rules import (
     drop,
     edit,
     expire,
+    note_reverted,
     request,
     revert,
     rows_of_change,
@@ -78,6 +80,7 @@ changes = Capability(
         ExpireOrderChange: Rule(expire, _by_id, reads=rows_of_change),
         DropOrderChange: Rule(drop, _by_id),
         RevertOrderChange: Rule(revert, _by_id, reads=rows_of_change),
+        NoteReverted: Rule(note_reverted, _by_id),
     },
     evolve=EVOLVE,
     reactions=REACTIONS,

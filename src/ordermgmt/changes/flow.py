@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..engine.capability import on, story
 from ..engine.messages import Event, Later, Replies
-from ..orders.amending import ApplyRevision, NoteChange, RevertAmendment
+from ..orders.amending import ApplyRevision, NoteChange, OrderAmended, RevertAmendment
 from ..orders.messages import OrderCancelled, OrderClosed, OrderExpired, OrderRejected
 from ..orders.model import Order
 from .messages import (
@@ -16,6 +16,7 @@ from .messages import (
     ChangeReverted,
     DropOrderChange,
     ExpireOrderChange,
+    NoteReverted,
     expiry_name,
 )
 from .model import OrderChange
@@ -58,6 +59,11 @@ def take_the_amendment_back(event: ChangeReverted, change: OrderChange) -> Repli
     yield RevertAmendment(order_id=change.order_id, change_id=change.change_id, pay=event.terms, reason=event.reason)
 
 
+def the_change_knows_that_it_was_taken_back(event: OrderAmended, order: Order) -> Replies:
+    if event.reverts and event.change_id:
+        yield NoteReverted(change_id=event.change_id, reason=event.reason)
+
+
 def no_change_of_what_has_ended(event: Event, order: Order) -> Replies:
     if order.change:
         yield DropOrderChange(change_id=order.change, reason=f"the order is {order.status}")
@@ -67,6 +73,7 @@ REACTIONS = story(
     on(ChangeDrafted, the_order_knows_it, wait_only_so_long),
     on(ChangeConfirmed, amend_the_order, no_need_to_expire),
     on(ChangeReverted, take_the_amendment_back),
+    on(OrderAmended, the_change_knows_that_it_was_taken_back),
     on(ChangeDeclined, the_order_is_free, no_need_to_expire),
     on(ChangeCancelled, the_order_is_free, no_need_to_expire),
     on(ChangeExpired, the_order_is_free),

@@ -136,6 +136,13 @@ class RevertOrderChange(ChangeCommand):
     reason: str = field(default="", validator=checked_note)
 
 
+@frozen(kw_only=True)
+class NoteReverted(ChangeCommand):
+    """Its order has taken its amendment back.  Does nothing where the change knows.  Made by the flow."""
+
+    reason: str
+
+
 # Told.
 
 
@@ -210,4 +217,12 @@ class ChangeReverted(Event):
     trigger: ClassVar[str | None] = "revert"
     settlement: Settlement
     terms: Terms | None
+    reason: str
+
+
+@frozen(kw_only=True)
+class ChangeUndone(Event):
+    """Its amendment was taken back at the order itself (`RevertAmendment`); the order is as it was before."""
+
+    trigger: ClassVar[str | None] = "revert"
     reason: str

@@ -26,12 +26,14 @@ from .messages import (
     ChangeExpired,
     ChangeRequested,
     ChangeReverted,
+    ChangeUndone,
     ConfirmOrderChange,
     DeclineOrderChange,
     DraftOrderChange,
     DropOrderChange,
     EditOrderChange,
     ExpireOrderChange,
+    NoteReverted,
     RequestOrderChange,
     RevertOrderChange,
     expiry_name,
@@ -135,6 +137,11 @@ def revert(command: RevertOrderChange, state: OrderChange | None, seen: Seen, at
     yield ChangeReverted(settlement=decided.settlement, terms=decided.event.terms, reason=command.reason)
 
 
+def note_reverted(command: NoteReverted, state: OrderChange | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    if state is not None and seen.draws("revert"):
+        yield ChangeUndone(reason=command.reason)
+
+
 # Which rows they look at.
 
 
@@ -187,7 +194,9 @@ def evolve_confirmed(state: OrderChange | None, event: ChangeConfirmed) -> Order
     return _changed(as_type(state, OrderChange), event, settlement=event.settlement)
 
 
-def evolve_answered(state: OrderChange | None, event: ChangeDeclined | ChangeCancelled | ChangeReverted) -> OrderChange:
+def evolve_answered(
+    state: OrderChange | None, event: ChangeDeclined | ChangeCancelled | ChangeReverted | ChangeUndone
+) -> OrderChange:
     return _changed(as_type(state, OrderChange), event, note=event.reason)
 
 
@@ -208,4 +217,5 @@ EVOLVE: Mapping[type[Event], Evolve] = {
     ChangeCancelled: evolve_answered,
     ChangeExpired: evolve_step,
     ChangeReverted: evolve_answered,
+    ChangeUndone: evolve_answered,
 }
