@@ -21,9 +21,9 @@ def change_laws(view: View, change: OrderChange) -> Findings:
     elif isinstance(order, Order) and change.open != (order.change == change.change_id):
         knows = f"order {order.order_id} knows of {order.change or 'none'}"
         yield "C4", f"it is {change.status}, but {knows}"
-    if isinstance(order, Order) and (last := order.last_amendment) is not None:
-        if last.change_id == change.change_id and change.status != "confirmed":
-            yield "C4", f"it is {change.status}, but order {order.order_id} stands as it says"
+    last = order.last_amendment if isinstance(order, Order) else None
+    if last is not None and last.change_id == change.change_id and change.status != "confirmed":
+        yield "C4", f"it is {change.status}, but order {change.order_id} stands as it says"
 
 
 def amendment_laws(view: View, order: Order) -> Findings:
