@@ -12,17 +12,20 @@ from ..orders.holds import STOPPED, HoldReleased, OrderHeld
 from ..orders.messages import MoneyAsked, OrderPlaced, UnitsMoved
 from ..orders.model import Order
 from ..orders.references import KIND, Reference, reference_id
+from ..orders.rules import expiry_name
 from .reading import Findings, View
 
 
 def entry_laws(view: View, order: Order, *, ended: bool) -> Findings:
-    """D1, D2 and R1, as the order stands."""
+    """D1, D2, D3 and R1, as the order stands."""
     if order.is_draft:
         standing = {bucket for line in order.lines.values() for bucket in line.units} - {"open", "cancelled"}
         if standing or order.payments or order.shipments:
             yield "D1", f"it is a draft, but has units {sorted(standing)}, payments or parcels"
     if order.quoted_until is not None:
         yield from _quote(view, order, waits=order.is_draft and not ended)
+    if order.expires:
+        yield from _expiry(view, order, ended=ended)
     if order.is_draft and ended:
         return  # its ids may be somebody else's by now
     for external, line_id in ((order.external, ""), *((line.external, line.line_id) for line in order.lines.values())):
@@ -30,6 +33,15 @@ def entry_laws(view: View, order: Order, *, ended: bool) -> Findings:
             taken = view.state(KIND, reference_id(order.channel, external, of_line=bool(line_id)))
             if not isinstance(taken, Reference) or (taken.order_id, taken.line_id) != (order.order_id, line_id):
                 yield "R1", f"{external!r} of channel {order.channel!r} is not its own: {taken}"
+
+
+def _expiry(view: View, order: Order, *, ended: bool) -> Findings:
+    """D3: what is to be paid in time ends by itself, unless it was confirmed or has ended before."""
+    reminder = view.state("later", expiry_name(order.order_id))
+    if not isinstance(reminder, Reminder):
+        yield "D3", "it is to be paid in time, but does not end by itself"
+    elif reminder.status == "waiting" and (ended or order.status == "confirmed"):
+        yield "D3", f"it is {order.status}, but still waits to expire"
 
 
 def _quote(view: View, order: Order, *, waits: bool) -> Findings:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import verify
+from ...engine.effects import Intent
+from ...orders.holds import may_perform
 from ...orders.messages import PlaceOrder
 from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, balance, earned
 from ...payments.model import Payment
 from ...shipments.model import STAGES, Shipment
 from ...stock.model import Reservation
+
+CARRIED = ("picked", "packed", "shipped", "delivered", "undeliverable")
+"""What parcels and the units in them are called alike."""
 
 if TYPE_CHECKING:
     from .watch import Watch
@@ -50,6 +55,9 @@ class Judgement:
             self._book(payment)
         for order in self.watch.states("order"):
             self._end(order)
+            self._waits_for_nobody(order)
+        for shipment in self.watch.states("shipment"):
+            self._followed_up(shipment)
         self._labels()
         self._discrepancies()
         self._refunds()
@@ -106,20 +114,62 @@ class Judgement:
         if order.count("shipped") and all(self._arrived(shipment) for shipment in order.shipments):
             self.breach("Q2", f"every parcel of {id} has arrived, but {order.count('shipped')} units have not")
 
+    def _waits_for_nobody(self, order: Order) -> None:
+        """E10: what an order needs to go on was asked for."""
+        if order.status in verify.ENDED or order.is_draft:
+            return
+        stocked = [line.line_id for line in order.lines.values() if line.kind == "stocked" and line.count("open")]
+        if stocked and self.watch.state("reservation", order.order_id) is None:
+            self.breach("E10", f"{order.order_id}: nobody sets lines {', '.join(stocked)} aside")
+        for line in order.lines.values():
+            if line.kind != "stocked" and line.count("open") and may_perform(order):
+                self.breach("E10", f"{order.order_id}: nobody performs line {line.line_id}")
+        if order.status == "confirmed" and order.count("reserved") and not order.shipments:
+            self.breach("E10", f"{order.order_id}: nobody packs {order.count('reserved')} units into a parcel")
+
+    def _followed_up(self, shipment: Shipment) -> None:
+        """E10: what a parcel asks of its carrier was asked, and a no is told."""
+        id = shipment.shipment_id
+        asked = [one for one in self._effects("carriers") if one[1].shipment_id == id]
+        of_labels = [intent.kind for intent, _ in asked if intent.kind in ("BuyLabel", "VoidLabel")]
+        if (len(of_labels), of_labels.count("VoidLabel")) != (shipment.labels, shipment.voided):
+            wanted = f"parcel {id} wants {shipment.labels} things of its carrier, {shipment.voided} of them voids"
+            self.breach("E10", f"{wanted}; asked was {of_labels}")
+        noes = sum(intent.status == "failed" for intent, _ in asked)
+        told = sum(one.about == ("shipment", id) for one in self.watch.states("discrepancy"))
+        if noes > told:
+            self.breach("E10", f"parcel {id} was refused {noes} times, and {told} are told of")
+        self._addressed(shipment)
+        carried = shipment.carrier and shipment.label is not None and shipment.handed_over_at is not None
+        if carried and not any(intent.kind == "Track" for intent, _ in asked):
+            self.breach("E10", f"parcel {id} is on its way, and nobody asks where it is")
+
+    def _addressed(self, shipment: Shipment) -> None:
+        """Q2: a parcel that has no label yet goes where its order goes."""
+        order = self.watch.state("order", shipment.order_id)
+        alone = shipment.status in STAGES and shipment.orders == (order.order_id,)
+        if alone and not shipment.labels and shipment.ship_to != order.ship_to:
+            self.breach("Q2", f"parcel {shipment.shipment_id} goes elsewhere than its order")
+
+    def _effects(self, family: str) -> list[tuple[Intent, Any]]:
+        """What was asked of a family of adapters."""
+        thaw = self.world.shop.assembly.codec.thaw
+        return [(one, thaw(one.request)) for one in self.watch.states("effect") if one.port[0] == family]
+
     def order(self, order: Order) -> None:
         """What is true of an order in this world, whenever it has changed."""
         self._not_early(order)
         self._inside(order)
 
     def _inside(self, order: Order) -> None:
-        """Q2: units are picked and packed into parcels and nowhere else, so they stand there with them."""
+        """Q2: units are picked, packed and carried in parcels and nowhere else, so they stand there with them."""
         inside: Counter[tuple[str, str]] = Counter()
         for shipment_id in order.shipments:
             shipment = self.watch.state("shipment", shipment_id)
-            for content in shipment.contents if shipment.status in STAGES else ():
-                inside[content.line_id, STAGES[shipment.status]] += content.quantity
+            for content in shipment.contents if shipment.status in CARRIED else ():
+                inside[content.line_id, shipment.status] += content.quantity
         for line in order.lines.values():
-            for bucket in ("picked", "packed"):
+            for bucket in CARRIED if line.kind == "stocked" else ():
                 standing, held = line.count(bucket), inside[line.line_id, bucket]
                 if standing != held:
                     self.breach("Q2", f"{order.order_id}: {standing} units are {bucket}, and {held} are in parcels")
