@@ -17,6 +17,7 @@ from ordermgmt.engine.transaction import Entry, Query
 from ordermgmt.errors import Conflict, InvalidInput, MissingExtra, StorageBusy, StorageFailed
 from ordermgmt.storage import NewerSchema, PostgresStorage
 from ordermgmt.storage.postgres_schema import MIGRATIONS, migrate, schema_version
+from ordermgmt.storage.postgres_steps import drive
 from ordermgmt.testing.conformance.storage import (
     StorageContract,
     increment,
@@ -73,6 +74,11 @@ class TestPostgresStorageOnAPoolOfTheHosts(StorageContract):
     def reopen(self, storage):
         storage.close()
         return PostgresStorage(self.pool, schema=self.schema)
+
+
+def write(transaction, writes):
+    """What `commit` does before it says COMMIT: the events have their numbers, and may still fail."""
+    drive(transaction._course.save(writes), transaction._act)
 
 
 @pytest.fixture
@@ -182,7 +188,7 @@ def test_a_number_that_may_still_be_committed_is_not_passed_over(storage):
     save(storage, written("A-1"))
     with storage.transaction() as slow:
         slow.load([("order", "A-2")])
-        slow._save([written("A-2")])  # it has its number, and has not committed
+        write(slow, [written("A-2")])  # it has its number, and has not committed
         save(storage, written("A-3"))
         assert [entry.key[1] for entry in storage.feed()] == ["A-1"]
         slow._connection.execute("COMMIT")
@@ -192,7 +198,7 @@ def test_a_number_that_may_still_be_committed_is_not_passed_over(storage):
 def test_a_follower_waits_for_a_commit_that_is_under_way(storage):
     with storage.transaction() as slow:
         slow.load([("order", "A-2")])
-        slow._save([written("A-2")])
+        write(slow, [written("A-2")])
         save(storage, written("A-3"))
         ending = threading.Timer(0.1, lambda: slow._connection.execute("COMMIT"))
         ending.start()
@@ -205,7 +211,7 @@ def test_a_number_whose_transaction_failed_is_passed_over(storage):
     for name in ("A-2", "A-3"):
         with storage.transaction() as failing:
             failing.load([("order", name)])
-            failing._save([written(name, events=3)])
+            write(failing, [written(name, events=3)])
         save(storage, written(f"{name}-good"))
     assert [entry.key[1] for entry in whole_feed(storage, limit=1)] == ["A-1", "A-2-good", "A-3-good"]
     assert [entry.position for entry in whole_feed(storage)] == [1, 5, 9]
@@ -216,7 +222,7 @@ def test_a_long_transaction_of_somebody_else_does_not_stop_the_feed(postgres, st
         other.execute("CREATE TEMP TABLE report AS SELECT 1")
         with storage.transaction() as failing:
             failing.load([("order", "A-1")])
-            failing._save([written("A-1")])
+            write(failing, [written("A-1")])
         save(storage, written("A-2"))
         assert [entry.key[1] for entry in storage.feed()] == ["A-2"]
 
@@ -234,7 +240,7 @@ def test_followers_miss_nothing_while_some_commits_fail(storage):
             for n in range(30):
                 with storage.transaction() as transaction:
                     transaction.load([("order", f"{number}-{n}")])
-                    transaction._save([written(f"{number}-{n}", events=2)])
+                    write(transaction, [written(f"{number}-{n}", events=2)])
                     if n % 3:
                         transaction._connection.execute("COMMIT")
         finally:

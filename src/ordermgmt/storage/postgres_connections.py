@@ -9,32 +9,28 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from types import TracebackType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
 
-from ordermgmt.engine.transaction import Key
-from ordermgmt.errors import (
-    Conflict,
-    InvalidInput,
-    Misconfigured,
-    OrderManagementError,
-    StorageBusy,
-    StorageFailed,
+from ordermgmt.errors import Misconfigured, StorageFailed
+from ordermgmt.storage.postgres_sessions import (
+    CLOSED,
+    RECONNECT_SECONDS,
+    all_lent,
+    checked_conninfo,
+    failure,
+    judging,
+    session,
 )
+from ordermgmt.storage.postgres_steps import Ask, Close, Connection, Do, Pause, drive, rows
 from ordermgmt.storage.postgres_texts import adapt
 
-Connection = psycopg.Connection[Any]
-
-SERVER_MIN = 140000
-"""PostgreSQL 14, the oldest that is still maintained."""
-RECONNECT_SECONDS = 0.1
 IDLE = TransactionStatus.IDLE
 
 
@@ -56,69 +52,40 @@ class Lender(Protocol):
     def close(self) -> None: ...
 
 
-def failure(error: psycopg.Error, keys: Sequence[Key] = ()) -> OrderManagementError:
-    """The same, as an error of ours; `keys` is what was being decided on."""
-    match error.sqlstate:
-        case "40001" | "40P01" | "25P03":
-            # Sent back by the server, or asleep in a transaction for so long that it was ended: decide again.
-            return Conflict(tuple(keys))
-        case "55P03" | "57014" | "53300":
-            return StorageBusy(f"the database was busy for longer than we wait ({_first_line(error)}); try again")
-        case "54000":
-            return InvalidInput(f"a text is too long for an index of the database ({_first_line(error)}); shorten it")
-        case "25006":
-            return Misconfigured(
-                "the server takes no writes any more, as a standby or by its settings; point the store at the primary"
-            )
-        case "42501" | "3F000" | "42P01" | "42883":
-            return Misconfigured(
-                f"the database does not let this user do it, or the store's tables are gone ({_first_line(error)}); "
-                "connect as the schema's owner, or GRANT it"
-            )
-        case _:
-            return StorageFailed(f"PostgreSQL could not do it ({_first_line(error)}); nothing was saved")
-
-
-def _first_line(error: psycopg.Error) -> str:
-    # The first line only: what follows may quote values, and values may be about persons.
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-_SETTINGS = (
-    "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('transaction_read_only'),"
-    " current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),"
-    " current_setting('server_encoding')"
-)
+def act(connection: Connection, step: Any) -> Any:
+    """Do a step on this connection."""
+    match step:
+        case Ask(text=text, values=values):
+            return rows(connection, text, values)
+        case Do(text=text):
+            return connection.execute(text)
+        case Pause(seconds=seconds):
+            return time.sleep(seconds)
+        case Close():
+            return connection.close()
+        case other:  # pragma: no cover - nothing else is asked of a connection
+            raise AssertionError(other)
 
 
 def judge(connection: Connection) -> None:
     """Raise `Misconfigured` for a server that could lose what it acknowledged, or that cannot be a store at all."""
-    # A host's connection may answer its own rows as anything.
-    found = connection.cursor(row_factory=tuple_row).execute(_SETTINGS).fetchone()
-    assert found is not None  # noqa: S101 - a SELECT without FROM has one row
-    version, standby, read_only, synchronous, fsync, full_pages, encoding = found
-    if version < SERVER_MIN:
-        raise Misconfigured(f"the server is PostgreSQL {version // 10000}; 14 or newer is needed: upgrade it")
-    if standby:
-        raise Misconfigured("the server is a standby and takes no writes; point the store at the primary")
-    if read_only == "on":
-        raise Misconfigured(
-            "default_transaction_read_only=on: nothing could be saved; set it to off for this user or database"
-        )
-    if synchronous == "off":
-        raise Misconfigured(
-            "synchronous_commit=off loses acknowledged commits when the server crashes; set it to on (or local, "
-            "remote_write, remote_apply) for this user or database, and leave it out of the connection's options"
-        )
-    if fsync == "off":
-        raise Misconfigured("fsync=off can lose the whole database in a power cut; set fsync=on and restart the server")
-    if full_pages == "off":
-        raise Misconfigured("full_page_writes=off can tear pages in a power cut; set full_page_writes=on and reload")
-    if encoding != "UTF8":
-        raise Misconfigured(
-            f"the database's encoding is {encoding}, which cannot keep every text; make one with ENCODING 'UTF8' "
-            "TEMPLATE template0"
-        )
+    drive(judging(), partial(act, connection))
+
+
+class Borrowed:
+    """A connection for the time of one call."""
+
+    def __init__(self, connections: Lender) -> None:
+        self._connections = connections
+
+    def __enter__(self) -> Connection:
+        self._connection = self._connections.borrow()
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connections.give_back(self._connection)
 
 
 class Own:
@@ -133,28 +100,10 @@ class Own:
         statement_timeout: float,
         idle_timeout: float,
     ) -> None:
-        try:
-            conninfo_to_dict(conninfo)
-        except psycopg.Error as error:
-            raise Misconfigured(
-                f"this is no connection string ({_first_line(error)}); give one like "
-                '"postgresql://user@host:5432/shop" or "host=… dbname=shop user=…"'
-            ) from None
         self.busy_timeout = busy_timeout
-        self._conninfo = conninfo
+        self._conninfo = checked_conninfo(conninfo)
         self._max = connections_max
-        self._session = [
-            f"SET lock_timeout = {int(busy_timeout * 1000)}",
-            f"SET statement_timeout = {int(statement_timeout * 1000)}",
-            f"SET idle_in_transaction_session_timeout = {int(idle_timeout * 1000)}",
-            "SET client_encoding = 'UTF8'",
-            # Only our own statements run here, and all of them look a few keys up: one plan each, and no reading of
-            # whole tables because a table was small when the plan was made.
-            "SET plan_cache_mode = force_generic_plan",
-            "SET enable_seqscan = off",
-            "SET enable_hashjoin = off",
-            "SET enable_mergejoin = off",
-        ]
+        self._session = session(busy_timeout, statement_timeout, idle_timeout)
         self._closed = False
         self._start()
         _everyone.add(self)
@@ -169,12 +118,9 @@ class Own:
         if os.getpid() != self._pid:
             self.forget()
         if self._closed:
-            raise StorageFailed("this store is closed; open a new one")
+            raise StorageFailed(CLOSED)
         if not self._places.acquire(timeout=self.busy_timeout):
-            raise StorageBusy(
-                f"all {self._max} connections were in use for {self.busy_timeout} s; try again, or allow more "
-                "(connections_max)"
-            )
+            raise all_lent(self._max, self.busy_timeout)
         try:
             connection = self._open()
         except BaseException:
@@ -202,7 +148,7 @@ class Own:
         connection = psycopg.connect(self._conninfo, autocommit=True, fallback_application_name="ordermgmt")
         try:
             judge(connection)
-            connection.execute("; ".join(self._session).encode())
+            connection.execute(self._session)
             adapt(connection.adapters)
         except BaseException:
             connection.close()
@@ -261,12 +207,12 @@ class Hosts:
 
     def borrow(self) -> Connection:
         if self._closed:
-            raise StorageFailed("this store is closed; open a new one")
+            raise StorageFailed(CLOSED)
         lending = self._pool.connection()
         if not hasattr(lending, "__enter__"):
             raise Misconfigured(
                 f"{type(self._pool).__name__} is awaited; give PostgresStorage a blocking pool (psycopg_pool."
-                "ConnectionPool): AsyncOrderManagement calls it in threads"
+                "ConnectionPool), or use AsyncPostgresStorage with AsyncOrderManagement"
             )
         try:
             connection = lending.__enter__()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from weakref import WeakSet
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, OrderManagementError, StorageFailed
@@ -20,11 +19,13 @@ from ordermgmt.storage import postgres_texts as texts
 from ordermgmt.storage.checks import check_texts, check_writes, clamped
 from ordermgmt.storage.hosts import NO_TRANSACTION, driver_connection
 from ordermgmt.storage.moving import Batch
-from ordermgmt.storage.postgres_connections import Connection, failure, judge
+from ordermgmt.storage.postgres_connections import judge
 from ordermgmt.storage.postgres_questions import Question
 from ordermgmt.storage.postgres_reading import Answer, Reading
 from ordermgmt.storage.postgres_schema import MIGRATIONS, NewerSchema, checked_name, schema_version
-from ordermgmt.storage.postgres_texts import Statements, Values, adapt
+from ordermgmt.storage.postgres_sessions import failure
+from ordermgmt.storage.postgres_steps import Connection, cursor, rows
+from ordermgmt.storage.postgres_texts import Statements, adapt
 
 SAVEPOINT = "ordermgmt"
 
@@ -66,7 +67,7 @@ class JoinedPostgresStorage(Reading):
     def erase(self, subject: str) -> int:
         check_texts((subject,))
         with _Told():
-            return _cursor(self._connection()).execute(self._texts.erase, [subject]).rowcount
+            return cursor(self._connection()).execute(self._texts.erase, [subject]).rowcount
 
     def absorb(self, batch: Batch) -> None:
         connection = self._connection()
@@ -86,7 +87,7 @@ class JoinedPostgresStorage(Reading):
             return question.read([])
         connection = self._connection()
         with _Told():
-            return question.read(_rows(connection, question.text, question.values))
+            return question.read(rows(connection, question.text, question.values))
 
     def _connection(self) -> Connection:
         """The connection as it is now, in a transaction or about to begin one by itself."""
@@ -111,7 +112,7 @@ class JoinedPostgresStorage(Reading):
         adapt(connection.adapters)
         newest = MIGRATIONS[-1][0]
         schema = self._texts.schema
-        stored = schema_version(lambda text, values: _rows(connection, text.encode(), list(values)), schema)
+        stored = schema_version(lambda text, values: rows(connection, text.encode(), list(values)), schema)
         if stored > newest:
             raise NewerSchema(f"schema {schema} has version {stored}, this release knows {newest}; upgrade ordermgmt")
         if stored < newest:
@@ -160,12 +161,12 @@ class JoinedPostgresTransaction:
             return {}
         wanted, kinds, idents = texts.keys(keys)
         with _Told(wanted):
-            _, *found = _rows(self._connection, self._texts.take, [kinds, idents, not skip_locked])
-        rows = texts.rows(wanted, found)
+            _, *told = rows(self._connection, self._texts.take, [kinds, idents, not skip_locked])
+        found = texts.rows(wanted, told)
         if not skip_locked:
             self._versions.update(dict.fromkeys(wanted, 0))
-        self._versions.update((key, row.version) for key, row in rows.items())
-        return rows
+        self._versions.update((key, row.version) for key, row in found.items())
+        return found
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Save it into the host's transaction."""
@@ -180,7 +181,7 @@ class JoinedPostgresTransaction:
         keys = [write.row.key for write in writes]
         if writes:
             with _Told(keys):
-                done: bool = _rows(self._connection, self._texts.save, texts.saved(writes))[0][0]
+                done: bool = rows(self._connection, self._texts.save, texts.saved(writes))[0][0]
             if not done:
                 raise Conflict(tuple(keys))
         self._run(f"RELEASE {SAVEPOINT}".encode())
@@ -188,7 +189,7 @@ class JoinedPostgresTransaction:
 
     def _run(self, text: bytes) -> None:
         with _Told():
-            _cursor(self._connection).execute(text)
+            cursor(self._connection).execute(text)
 
     def _check_open(self) -> None:
         if self._over:
@@ -217,13 +218,3 @@ class _Told:
 
 def _is_ours(given: object) -> bool:
     return isinstance(given, psycopg.Connection)
-
-
-def _cursor(connection: Connection) -> psycopg.Cursor[Any]:
-    """A cursor that answers plain tuples, whatever the host likes its own rows to be."""
-    return psycopg.Cursor(connection, row_factory=tuple_row)
-
-
-def _rows(connection: Connection, text: bytes, values: Values) -> list[Any]:
-    cursor = _cursor(connection).execute(text, values or None, binary=True)
-    return cursor.fetchall() if cursor.description else []

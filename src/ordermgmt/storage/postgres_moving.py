@@ -7,7 +7,7 @@ from typing import Any
 
 from ordermgmt.engine.transaction import Key
 from ordermgmt.storage.moving import Batch
-from ordermgmt.storage.postgres_connections import Connection
+from ordermgmt.storage.postgres_steps import Connection
 from ordermgmt.storage.postgres_texts import Statements
 
 

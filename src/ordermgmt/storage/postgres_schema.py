@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
 
 from ordermgmt.errors import Misconfigured
 from ordermgmt.storage.sqlite_schema import NewerSchema
@@ -13,6 +13,9 @@ Migration = tuple[int, Sequence[str]]
 """A schema version, and the statements that lead to it from the one before; ``{s}`` is the schema's name, quoted."""
 Execute = Callable[[str, Sequence[Any]], Any]
 """Runs one statement; answers its rows, or None where it has none."""
+T = TypeVar("T")
+Steps = Generator[tuple[str, Sequence[Any]], Any, T]
+"""Statements one after the other, each sent its rows."""
 
 NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 
@@ -210,48 +213,71 @@ def checked_name(name: object) -> str:
 
 def schema_version(execute: Execute, schema: str) -> int:
     """The version of the tables in this schema; 0 where there are none of ours yet."""
+    return _done(_version(schema), execute)
+
+
+def migrate(execute: Execute, schema: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the schema up to date: `migration_steps`, blocking."""
+    _done(migration_steps(schema, migrations), execute)
+
+
+def _done(steps: Steps[T], execute: Execute) -> T:
+    answer: Any = None
+    try:
+        while True:
+            answer = execute(*steps.send(answer))
+    except StopIteration as end:
+        told: T = end.value
+        return told
+
+
+def _version(schema: str) -> Steps[int]:
     # By the catalogue's rows: to_regclass may answer from what the connection remembers of before it waited for a lock.
-    found = execute(
-        "SELECT 1 FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"
-        " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = 'meta' AND a.attname = 'installation'",
+    found = yield (
+        (
+            "SELECT 1 FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"
+            " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = 'meta' AND a.attname = 'installation'"
+        ),
         [schema.strip('"')],
     )
     if not found:
         return 0
-    return int(execute(f"SELECT schema FROM {schema}.meta", ())[0][0])  # noqa: S608 - a checked name
+    return int((yield f"SELECT schema FROM {schema}.meta", ())[0][0])  # noqa: S608 - a checked name
 
 
-def migrate(execute: Execute, schema: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def migration_steps(schema: str, migrations: Sequence[Migration] = MIGRATIONS) -> Steps[None]:
     """Bring the schema up to date, a transaction a version, whoever else may be doing the same.
 
     A crash leaves the version before or the version after, and the next opening goes on from there.
     """
     newest = migrations[-1][0]
     for version, statements in migrations:
-        if _checked_version(execute, schema, newest) >= version:
+        if (yield from _checked_version(schema, newest)) >= version:
             continue
-        execute("BEGIN", ())
-        execute("SET LOCAL statement_timeout = 0", ())  # a large table takes as long as it takes
+        yield "BEGIN", ()
+        yield "SET LOCAL statement_timeout = 0", ()  # a large table takes as long as it takes
         # One at a time; whoever waited finds the step done.
-        execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 28525))", [f"ordermgmt migrates {schema}"])
-        if _checked_version(execute, schema, newest) < version:
+        yield "SELECT pg_advisory_xact_lock(hashtextextended(%s, 28525))", [f"ordermgmt migrates {schema}"]
+        if (yield from _checked_version(schema, newest)) < version:
             if version == migrations[0][0]:
-                _make_schema(execute, schema)
+                yield from _make_schema(schema)
             for statement in statements:
-                execute(statement.replace("{s}", schema), ())
-            execute(f"UPDATE {schema}.meta SET schema = %s", [version])  # noqa: S608 - a checked name
-        execute("COMMIT", ())
+                yield statement.replace("{s}", schema), ()
+            yield f"UPDATE {schema}.meta SET schema = %s", [version]  # noqa: S608 - a checked name
+        yield "COMMIT", ()
 
 
-def _make_schema(execute: Execute, schema: str) -> None:
+def _make_schema(schema: str) -> Steps[None]:
     name = schema.strip('"')
-    if not execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name]):
-        execute(f"CREATE SCHEMA {schema}", ())
+    if not (yield "SELECT 1 FROM pg_namespace WHERE nspname = %s", [name]):
+        yield f"CREATE SCHEMA {schema}", ()
         return
-    taken = execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = %s"
-        " AND tablename IN ('meta', 'entity', 'history', 'idx', 'personal')",
+    taken = yield (
+        (
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+            " AND tablename IN ('meta', 'entity', 'history', 'idx', 'personal')"
+        ),
         [name],
     )
     if taken:
@@ -260,11 +286,11 @@ def _make_schema(execute: Execute, schema: str) -> None:
         )
 
 
-def _checked_version(execute: Execute, schema: str, newest: int) -> int:
-    stored = schema_version(execute, schema)
+def _checked_version(schema: str, newest: int) -> Steps[int]:
+    stored = yield from _version(schema)
     if stored > newest:
         raise NewerSchema(f"schema {schema} has version {stored}, this release knows {newest}; upgrade ordermgmt")
     return stored
 
 
-__all__ = ["MIGRATIONS", "Migration", "NewerSchema", "checked_name", "migrate", "schema_version"]
+__all__ = ["MIGRATIONS", "Migration", "NewerSchema", "checked_name", "migrate", "migration_steps", "schema_version"]

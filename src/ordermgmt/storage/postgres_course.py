@@ -1,0 +1,187 @@
+"""The course of a transaction on PostgreSQL, and of a look into the feed: what is done, whoever does it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Generator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import psycopg
+
+from ordermgmt.engine.transaction import Entry, Key, Row, Write
+from ordermgmt.errors import Conflict, OutcomeUnknown, StorageFailed
+from ordermgmt.storage import postgres_questions as questions
+from ordermgmt.storage import postgres_texts as texts
+from ordermgmt.storage.checks import check_texts, check_writes, clamped
+from ordermgmt.storage.postgres_questions import Question
+from ordermgmt.storage.postgres_sessions import failure
+from ordermgmt.storage.postgres_steps import Ask, Do, Elsewhere, Line, Pause, Steps, undo
+from ordermgmt.storage.postgres_texts import Statements
+
+POLL_SECONDS = 0.002
+
+
+class Course:
+    """A transaction that was begun on this connection: what it has loaded, and how it is saved."""
+
+    __slots__ = ("_connection", "_over", "_patience", "_pid", "_texts", "_versions", "_xid")
+
+    def __init__(self, connection: Line, statements: Statements, patience: float) -> None:
+        self._connection = connection
+        self._texts = statements
+        self._patience = patience
+        self._over = False
+        self._pid = os.getpid()
+        self._versions: dict[Key, int] = {}
+        self._xid = 0
+
+    @property
+    def is_ours(self) -> bool:
+        """False in a forked child: the transaction is its parent's."""
+        return os.getpid() == self._pid
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        self._over = True
+
+    def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Steps[Mapping[Key, Row]]:
+        self._check_open()
+        check_texts(chain.from_iterable(keys))
+        if not keys:
+            return {}
+        try:
+            return (yield from self._load(keys, patient=not skip_locked))
+        except psycopg.Error as error:
+            raise self._failure(error) from error
+
+    def _load(self, keys: Collection[Key], *, patient: bool = True) -> Steps[Mapping[Key, Row]]:
+        wanted, kinds, idents = texts.keys(keys)
+        transaction, *found = yield Ask(self._texts.take, [kinds, idents, patient])
+        self._xid = transaction[1]
+        rows = texts.rows(wanted, found)
+        # A row that is there stays as it is until we end: it is ours.  One that is absent may be made by somebody else
+        # before we make it, and then `save` says no.
+        if patient:
+            self._versions.update(dict.fromkeys(wanted, 0))
+        self._versions.update((key, row.version) for key, row in rows.items())
+        return rows
+
+    def commit(self, writes: Sequence[Write]) -> Steps[None]:
+        self._check_open()
+        check_writes(writes)
+        self._over = True
+        try:
+            if writes:
+                yield from self.save(writes)
+        except psycopg.Error as error:
+            # Nobody else has these keys but one who was faster with them.
+            if error.sqlstate == "23505":
+                raise (yield from self._conflict(writes)) from error
+            raise self._failure(error) from error
+        try:
+            yield Do(b"COMMIT")
+        except psycopg.Error as error:
+            if not self._connection.closed:
+                raise self._failure(error) from error
+            yield from self._learn(writes, error)
+
+    def save(self, writes: Sequence[Write]) -> Steps[None]:
+        """Write it, without a commit."""
+        versions = self._versions
+        unseen = [write.row.key for write in writes if write.row.key not in versions]
+        if unseen:
+            yield from self._load(unseen)
+        stale = texts.stale(writes, versions)
+        if stale:
+            raise Conflict(stale)
+        ((done,),) = yield Ask(self._texts.save, texts.saved(writes))
+        if not done:
+            raise (yield from self._conflict(writes))
+
+    def _conflict(self, writes: Sequence[Write]) -> Steps[Conflict]:
+        """Who was faster; looked up after this transaction is undone, for the error names every stale row."""
+        try:
+            yield from undo(self._connection)
+            rows = yield from _answered(questions.read(self._texts, [write.row.key for write in writes]))
+        except psycopg.Error:
+            return Conflict(tuple(write.row.key for write in writes))
+        versions = {write.row.key: 0 for write in writes} | {key: row.version for key, row in rows.items()}
+        return Conflict(texts.stale(writes, versions) or tuple(versions))
+
+    def _failure(self, error: psycopg.Error) -> Exception:
+        if self._connection.closed:
+            # The server went away before it was asked to commit: nothing was saved, and deciding again is safe.
+            return Conflict(tuple(self._versions))
+        return failure(error, tuple(self._versions))
+
+    # A reply that was lost.
+
+    def _learn(self, writes: Sequence[Write], lost: psycopg.Error) -> Steps[None]:
+        """The connection broke while the server was asked to commit.  Find out whether it did.
+
+        Returns if all of it was saved.  Raises `Conflict` if nothing was, so that it is decided again, and
+        `OutcomeUnknown` where the server cannot be asked.
+        """
+        if not writes:
+            return
+        try:
+            saved = yield Elsewhere(self._find_out(writes))
+        except (psycopg.Error, StorageFailed) as error:
+            raise OutcomeUnknown(
+                "the connection broke during the commit, and the server could not be asked what became of it; repeat "
+                "the command under its command id"
+            ) from error
+        if not saved:
+            raise Conflict(tuple(write.row.key for write in writes)) from lost
+
+    def _find_out(self, writes: Sequence[Write]) -> Steps[bool]:
+        # The server may still be at it, when only the connection broke.
+        deadline = time.monotonic() + self._patience
+        under_way = Ask(b"SELECT pg_xact_status(%s::text::xid8)", [str(self._xid)])
+        while (yield under_way)[0][0] == "in progress":
+            if time.monotonic() >= deadline:
+                raise StorageFailed("the server is still at it")
+            yield Pause(POLL_SECONDS)
+        # Not by the transaction's number: after a failover it may be another's.  An event's hash is nobody else's, and
+        # all of a commit is there or nothing.
+        for write in writes:
+            if write.entries:
+                last = write.entries[-1]
+                found = yield Ask(self._texts.evidence, [*last.key, last.version])
+                return bool(found == [(last.hash,)])
+        rows = yield from _answered(questions.read(self._texts, [write.row.key for write in writes]))
+        return all(rows.get(write.row.key) == write.row for write in writes)
+
+    def _check_open(self) -> None:
+        if self._over or not self.is_ours:
+            raise StorageFailed("this transaction is over; open a new one")
+
+
+def _answered(question: Question[Mapping[Key, Row]]) -> Steps[Mapping[Key, Row]]:
+    return question.read((yield Ask(question.text, question.values)))
+
+
+def feed(
+    statements: Statements, after: int, limit: int, patience: float
+) -> Generator[Question[Any] | Pause, Any, list[Entry]]:
+    """A page of the feed, in questions each of which may be asked on any connection."""
+    after = clamped(after)
+    asked = questions.feed(statements, after, limit)
+    found = yield asked
+    whole = texts.unbroken(found, after)
+    if whole or not found:
+        return texts.entries(found[:whole])
+    # The very next number is missing.  Its owner is saving at this moment, or has failed.
+    highest = found[-1][-1]
+    deadline = time.monotonic() + patience
+    savers = questions.saving(statements)
+    saving = yield savers
+    while saving:
+        if time.monotonic() >= deadline:
+            return []
+        yield Pause(POLL_SECONDS)
+        saving &= yield savers
+    found = yield asked
+    return texts.entries(found[: texts.unbroken(found, after, settled=highest)])

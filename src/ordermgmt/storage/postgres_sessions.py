@@ -1,0 +1,162 @@
+"""What a connection of a PostgreSQL store must be like, how ours are set, and what the server's errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from ordermgmt.engine.transaction import Key
+from ordermgmt.errors import (
+    Conflict,
+    InvalidInput,
+    Misconfigured,
+    OrderManagementError,
+    StorageBusy,
+    StorageFailed,
+)
+from ordermgmt.storage.postgres_schema import migration_steps
+from ordermgmt.storage.postgres_steps import Ask, Line, Steps
+from ordermgmt.storage.postgres_texts import Statements
+
+T = TypeVar("T")
+
+SERVER_MIN = 140000
+"""PostgreSQL 14, the oldest that is still maintained."""
+RECONNECT_SECONDS = 0.1
+ATTEMPTS_MAX = 5
+"""How many connections in a row may turn out to be dead before the caller hears of it."""
+CLOSED = "this store is closed; open a new one"
+
+
+def failure(error: psycopg.Error, keys: Sequence[Key] = ()) -> OrderManagementError:
+    """The same, as an error of ours; `keys` is what was being decided on."""
+    match error.sqlstate:
+        case "40001" | "40P01" | "25P03":
+            # Sent back by the server, or asleep in a transaction for so long that it was ended: decide again.
+            return Conflict(tuple(keys))
+        case "55P03" | "57014" | "53300":
+            return StorageBusy(f"the database was busy for longer than we wait ({_first_line(error)}); try again")
+        case "54000":
+            return InvalidInput(f"a text is too long for an index of the database ({_first_line(error)}); shorten it")
+        case "25006":
+            return Misconfigured(
+                "the server takes no writes any more, as a standby or by its settings; point the store at the primary"
+            )
+        case "42501" | "3F000" | "42P01" | "42883":
+            return Misconfigured(
+                f"the database does not let this user do it, or the store's tables are gone ({_first_line(error)}); "
+                "connect as the schema's owner, or GRANT it"
+            )
+        case _:
+            return StorageFailed(f"PostgreSQL could not do it ({_first_line(error)}); nothing was saved")
+
+
+def _first_line(error: psycopg.Error) -> str:
+    # The first line only: what follows may quote values, and values may be about persons.
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def has_died(connection: Line, error: BaseException) -> bool:
+    """Whether the connection had died with the server it was opened to, so that another one may do."""
+    return connection.closed and isinstance(error, psycopg.OperationalError)
+
+
+_SETTINGS = (
+    b"SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('transaction_read_only'),"
+    b" current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),"
+    b" current_setting('server_encoding')"
+)
+
+
+def judging() -> Steps[None]:
+    """Raise `Misconfigured` for a server that could lose what it acknowledged, or that cannot be a store at all."""
+    ((version, standby, read_only, synchronous, fsync, full_pages, encoding),) = yield Ask(_SETTINGS, [])
+    if version < SERVER_MIN:
+        raise Misconfigured(f"the server is PostgreSQL {version // 10000}; 14 or newer is needed: upgrade it")
+    if standby:
+        raise Misconfigured("the server is a standby and takes no writes; point the store at the primary")
+    if read_only == "on":
+        raise Misconfigured(
+            "default_transaction_read_only=on: nothing could be saved; set it to off for this user or database"
+        )
+    if synchronous == "off":
+        raise Misconfigured(
+            "synchronous_commit=off loses acknowledged commits when the server crashes; set it to on (or local, "
+            "remote_write, remote_apply) for this user or database, and leave it out of the connection's options"
+        )
+    if fsync == "off":
+        raise Misconfigured("fsync=off can lose the whole database in a power cut; set fsync=on and restart the server")
+    if full_pages == "off":
+        raise Misconfigured("full_page_writes=off can tear pages in a power cut; set full_page_writes=on and reload")
+    if encoding != "UTF8":
+        raise Misconfigured(
+            f"the database's encoding is {encoding}, which cannot keep every text; make one with ENCODING 'UTF8' "
+            "TEMPLATE template0"
+        )
+
+
+def preparing(statements: Statements) -> Steps[str]:
+    """Bring the schema up to date; answers the installation."""
+    yield from _asked(migration_steps(statements.schema))
+    found = yield Ask(statements.installation, [])
+    return str(found[0][0])
+
+
+def _asked(steps: Generator[tuple[str, Sequence[Any]], Any, T]) -> Steps[T]:
+    answer: Any = None
+    try:
+        while True:
+            text, values = steps.send(answer)
+            answer = yield Ask(text.encode(), list(values))
+    except StopIteration as end:
+        told: T = end.value
+        return told
+
+
+def checked_conninfo(conninfo: str) -> str:
+    """A connection string, if it is one."""
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.Error as error:
+        raise Misconfigured(
+            f"this is no connection string ({_first_line(error)}); give one like "
+            '"postgresql://user@host:5432/shop" or "host=… dbname=shop user=…"'
+        ) from None
+    return conninfo
+
+
+def session(busy_timeout: float, statement_timeout: float, idle_timeout: float) -> bytes:
+    """What a connection of our own is told first."""
+    settings = (
+        f"SET lock_timeout = {int(busy_timeout * 1000)}",
+        f"SET statement_timeout = {int(statement_timeout * 1000)}",
+        f"SET idle_in_transaction_session_timeout = {int(idle_timeout * 1000)}",
+        "SET client_encoding = 'UTF8'",
+        # Only our own statements run here, and all of them look a few keys up: one plan each, and no reading of
+        # whole tables because a table was small when the plan was made.
+        "SET plan_cache_mode = force_generic_plan",
+        "SET enable_seqscan = off",
+        "SET enable_hashjoin = off",
+        "SET enable_mergejoin = off",
+    )
+    return "; ".join(settings).encode()
+
+
+def all_lent(connections_max: int, busy_timeout: float) -> StorageBusy:
+    """What is raised where no connection came free in time."""
+    return StorageBusy(
+        f"all {connections_max} connections were in use for {busy_timeout} s; try again, or allow more "
+        "(connections_max)"
+    )
+
+
+def check_numbers(connections_max: int, *seconds: float) -> None:
+    """Raise `Misconfigured` for a number that means for ever, or never."""
+    if isinstance(connections_max, bool) or not isinstance(connections_max, int) or connections_max < 1:
+        raise Misconfigured(f"connections_max={connections_max!r}: at least one connection is needed")
+    for one in seconds:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not 0.001 <= one <= 2_000_000:
+            raise Misconfigured(f"a time-out of {one!r} s: give seconds, from 0.001 on; without one a store may hang")

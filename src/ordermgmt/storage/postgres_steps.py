@@ -1,0 +1,129 @@
+"""What a PostgreSQL store does on a connection, step by step, and the two drivers that do it: blocking and awaited.
+
+What a store does is written once, as generators that do no I/O: each yields a step and is sent the answer, or thrown
+the error.  (psycopg itself is built so.)  Connections are lent and transactions ended by the drivers' `with` blocks and
+not in a generator, so that whatever is raised, `KeyboardInterrupt` and `CancelledError` included, undoes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
+from ordermgmt.storage.postgres_texts import Values
+
+T = TypeVar("T")
+
+Connection = psycopg.Connection[Any]
+AsyncConnection = psycopg.AsyncConnection[Any]
+OPEN = {TransactionStatus.INTRANS, TransactionStatus.INERROR}
+
+
+class Line(Protocol):
+    """What a step may look at of a connection, blocking or awaited, without asking anybody."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    @property
+    def info(self) -> psycopg.ConnectionInfo: ...
+
+
+class Ask(NamedTuple):
+    """Answered with the rows; none where a statement has none."""
+
+    text: bytes
+    values: Values
+
+
+class Do(NamedTuple):
+    """Answered with None once it is done."""
+
+    text: bytes
+
+
+class Pause(NamedTuple):
+    """Answered with None after so long."""
+
+    seconds: float
+
+
+class Close(NamedTuple):
+    """Close the connection."""
+
+
+class Elsewhere(NamedTuple):
+    """Give this connection back, and do these steps on another one; answered with what they answer."""
+
+    steps: Steps[Any]
+
+
+Step = Ask | Do | Pause | Close | Elsewhere
+Steps = Generator[Step, Any, T]
+
+
+def drive(steps: Generator[Any, Any, T], act: Callable[[Any], Any]) -> T:
+    """Do these steps, blocking."""
+    go: Callable[[Any], Any] = steps.send
+    told: Any = None
+    try:
+        while True:
+            step = go(told)
+            try:
+                go, told = steps.send, act(step)
+            except BaseException as error:  # noqa: BLE001 - it is raised again where it belongs
+                go, told = steps.throw, error
+    except StopIteration as end:
+        answer: T = end.value
+        return answer
+    finally:
+        told = None  # an error and this frame would keep each other
+
+
+async def drive_async(steps: Generator[Any, Any, T], act: Callable[[Any], Awaitable[Any]]) -> T:
+    """Do these steps, awaiting each."""
+    go: Callable[[Any], Any] = steps.send
+    told: Any = None
+    try:
+        while True:
+            step = go(told)
+            try:
+                go, told = steps.send, await act(step)
+            except BaseException as error:  # noqa: BLE001 - as above
+                go, told = steps.throw, error
+    except StopIteration as end:
+        answer: T = end.value
+        return answer
+    finally:
+        told = None
+
+
+def cursor(connection: Connection) -> psycopg.Cursor[Any]:
+    """A cursor that answers plain tuples, whatever the host likes its own rows and cursors to be."""
+    return psycopg.Cursor(connection, row_factory=tuple_row)
+
+
+def rows(connection: Connection, text: bytes, values: Values) -> list[Any]:
+    """What a statement answers; nothing where it answers nothing."""
+    # Without arguments a % is a %.
+    told = cursor(connection).execute(text, values or None, binary=True)
+    return told.fetchall() if told.description else []
+
+
+async def rows_async(connection: AsyncConnection, text: bytes, values: Values) -> list[Any]:
+    """As `rows`, awaited."""
+    told = await psycopg.AsyncCursor(connection, row_factory=tuple_row).execute(text, values or None, binary=True)
+    return await told.fetchall() if told.description else []
+
+
+def undo(connection: Line) -> Steps[None]:
+    """Undo what is open.  A connection that cannot is closed, and by whoever takes it back."""
+    if connection.info.transaction_status in OPEN:
+        try:
+            yield Do(b"ROLLBACK")
+        except psycopg.Error:
+            yield Close()
