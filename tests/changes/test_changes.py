@@ -21,6 +21,7 @@ from ordermgmt import (
     CancelUnits,
     ChangeOpen,
     ChangeOver,
+    ConfirmOrder,
     ConfirmOrderChange,
     Content,
     DeclineOrderChange,
@@ -72,6 +73,7 @@ from ordermgmt import (
 from ordermgmt.orders.lifecycle import ORDER
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
+from ordermgmt.verify import check_all
 from tests.stories import ANN, card_pays, eur, line, on_the_shelf, paid_for, place, sent, snapshot, units
 
 BOB = Address(name="Bob", street="Kerkstraat 2", city="Gent", country="BE")
@@ -356,6 +358,47 @@ def test_a_charge_that_was_collected_is_given_back(shop: OrderManagement, card: 
     order = confirmed(shop, Amendment(charges={"shipping": eur("0")}))
 
     assert (order.paid, card.accounts["A:1"].kept) == (eur("30.00"), 3000)
+
+
+def test_goods_that_are_added_to_a_confirmed_order_are_planned_into_a_parcel_of_their_own(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(ReceiveStock(sku="pen", quantity=2))
+    shop.handle(ReceiveStock(sku="mug", quantity=1))
+    amendment = Amendment(add=[line("pen", 2)], lines=[LineChange(line_id="1", quantity=4)])
+    order = shop.handle(AmendOrder(order_id="A", amendment=amendment))
+
+    assert order.shipments == ("A:s1", "A:s2")
+    assert shop.get(Shipment, "A:s2").contents == (Content("A", "1", 1), Content("A", "2", 2))
+    check_all(shop).require()
+
+
+def test_a_parcel_that_a_person_cancelled_is_not_planned_again_with_what_is_added(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(CancelShipment(shipment_id="A:s1"))
+    shop.handle(ReceiveStock(sku="pen", quantity=1))
+    shop.handle(AmendOrder(order_id="A", amendment=Amendment(add=[line("pen", 1)])))
+
+    assert shop.get(Shipment, "A:s2").contents == (Content("A", "2", 1),)
+
+
+def test_the_next_parcel_has_an_id_of_its_own_though_people_named_theirs_alike(shop: OrderManagement):
+    paid_for(shop, "A")
+    shop.handle(CancelShipment(shipment_id="A:s1"))
+    shop.handle(PlanShipment(shipment_id="A:s3", contents=[Content("A", "1", 3)]))
+    shop.handle(ReceiveStock(sku="pen", quantity=1))
+    shop.handle(AmendOrder(order_id="A", amendment=Amendment(add=[line("pen", 1)])))
+
+    assert shop.get(Order, "A").shipments == ("A:s1", "A:s3", "A:s4")
+
+
+def test_an_order_that_waits_to_be_confirmed_is_planned_then(shop: OrderManagement):
+    place(shop, "A", confirm="by_hand")
+    shop.handle(ReceiveStock(sku="pen", quantity=1))
+    shop.handle(AmendOrder(order_id="A", amendment=Amendment(add=[line("pen", 1)])))
+    assert shop.get(Order, "A").shipments == ()
+    shop.handle(ConfirmOrder(order_id="A"))
+
+    assert shop.get(Shipment, "A:s1").contents == (Content("A", "1", 3), Content("A", "2", 1))
 
 
 def test_a_parcel_goes_to_the_new_address(shop: OrderManagement):

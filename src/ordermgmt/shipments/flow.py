@@ -43,21 +43,35 @@ from .rules import parcel_id
 # Happy path.
 
 
-def plan_the_parcel(event: OrderConfirmed, order: Order) -> Replies:
-    """One parcel with all that is reserved and in no parcel yet.  A host that plans otherwise leaves this out."""
-    contents = tuple(
-        Content(order.order_id, line.line_id, reserved)
-        for line in order.lines.values()
-        if (reserved := line.units.get("reserved", 0))
-    )
-    if contents:
+def plan_the_parcel(event: OrderConfirmed | UnitsMoved, order: Order) -> Replies:
+    """One parcel with all that is reserved and in no parcel yet; later, one with what is set aside for it then.
+
+    A host that plans otherwise leaves this out, of both.
+    """
+    if isinstance(event, OrderConfirmed):
+        units = {line.line_id: n for line in order.lines.values() if (n := line.units.get("reserved", 0))}
+    elif order.accepted:
+        units = dict[str, int]()
+        for step in event.moves:
+            if step.arrow == "reserve":
+                units[step.line_id] = units.get(step.line_id, 0) + step.quantity
+    else:
+        return  # with its confirming
+    if units:
         yield PlanShipment(
-            shipment_id=parcel_id(order.order_id, len(order.shipments) + 1),
-            contents=contents,
+            shipment_id=_next_parcel(order),
+            contents=tuple(Content(order.order_id, line_id, n) for line_id, n in units.items()),
             carrier=order.ship_by,
             location=order.location,
-            beside=order.shipments,
+            beside=order.shipments if isinstance(event, OrderConfirmed) else (),
         )
+
+
+def _next_parcel(order: Order) -> str:
+    n = len(order.shipments) + 1
+    while (shipment_id := parcel_id(order.order_id, n)) in order.shipments:
+        n += 1
+    return shipment_id
 
 
 def the_orders_know_their_parcels(event: ShipmentPlanned, shipment: Shipment) -> Replies:
@@ -174,7 +188,7 @@ REACTIONS = story(
     on(LabelAsked, buy_a_label),
     on(ShipmentDelivered, units_arrive),
     on(ShipmentUndeliverable, units_do_not_arrive),
-    on(UnitsMoved, take_out_what_is_cancelled),
+    on(UnitsMoved, take_out_what_is_cancelled, plan_the_parcel),
     on(OrderAmended, take_out_what_is_let_go, parcels_go_to_the_new_address),
     on(ShipmentCancelled, units_go_back_to_the_shelf),
     on(LabelVoidAsked, give_the_label_back),
