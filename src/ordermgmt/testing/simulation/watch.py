@@ -20,7 +20,7 @@ from ...engine.messages import Event
 from ...engine.transaction import Entry, Key
 from ...management import OrderManagement
 from ...orders.amending import OrderAmended
-from ...orders.messages import OrderConfirmed, UnitsMoved
+from ...orders.messages import CreditGranted, OrderConfirmed, UnitsCancelled, UnitsMoved
 from ...orders.model import Order
 from ...payments.model import Payment
 from ...refunds.messages import RefundRequested
@@ -80,6 +80,10 @@ class Watch:
         self._position = 0
         self._entered = dict[str, Entered]()
         self._digest = hashlib.sha256()
+        self._credits: Counter[str] = Counter()
+        """By order: what was granted, in minor units."""
+        self._given_up: Counter[str] = Counter()
+        """By order: units that were cancelled one by one, and have not left their place yet."""
         self._refunds = list[tuple[str, str]]()
         """(refund, order) that were asked for since the last look."""
         self._claims = dict[str, Counter[str]]()
@@ -118,6 +122,7 @@ class Watch:
             return
         self._compare(list(touched))
         self._check_refunds()
+        self._check_given_up()
         orders = dict[str, None]()
         for key in touched:
             state = self._told[key].state
@@ -170,6 +175,10 @@ class Watch:
                 self.lost.update(state.orders)
             case EffectSucceeded():
                 self._done(state)
+            case CreditGranted():
+                self._credits[key[1]] += event.minor
+            case UnitsCancelled():
+                self._given_up[key[1]] += sum(quantity for _, quantity in event.units)
             case RefundRequested():
                 self._refunds.append((key[1], event.order_id))
             case StockReceived():
@@ -179,6 +188,8 @@ class Watch:
             case UnitsMoved() | OrderAmended():
                 for move in event.moves if isinstance(event, UnitsMoved) else event.let_go:
                     line = state.lines[move.line_id]
+                    if move.arrow == "cancel" and self._given_up[key[1]]:
+                        self._given_up[key[1]] -= move.quantity
                     follows = _STOCK_FOLLOWS.get((move.arrow, move.source), "")
                     if follows and line.kind == "stocked":
                         self._walked[stock_id(line.sku, line.location), follows] += move.quantity
@@ -196,6 +207,15 @@ class Watch:
             if order.money.refundable < order.due.minor:
                 self._breach("M3", f"refund {refund_id} leaves {order.money.refundable} of {order.due} that are owed")
         self._refunds.clear()
+
+    def _check_given_up(self) -> None:
+        """S3: units that were cancelled one by one leave their place with that, and credits are kept in mind."""
+        for order_id, left in self._given_up.items():
+            if left:
+                self._breach("S3", f"order {order_id}: {left} units were cancelled and stand where they stood")
+        for order_id, granted in self._credits.items():
+            if self.state("order", order_id).credits != granted:
+                self._breach("M6", f"order {order_id}: {granted} were granted in credits, and are forgotten")
 
     def _compare(self, keys: list[Key]) -> None:
         """J2: the saved row is what its history folds to."""
