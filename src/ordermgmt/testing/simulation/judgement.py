@@ -9,7 +9,7 @@ from ... import verify
 from ...engine.effects import Intent
 from ...orders.holds import may_perform
 from ...orders.messages import PlaceOrder
-from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, balance, earned
+from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, OrderLine, balance, earned
 from ...payments.model import Payment
 from ...shipments.model import STAGES, Shipment
 from ...stock.model import Reservation
@@ -181,7 +181,7 @@ class Judgement:
             return
         out = order.count(*GONE_OUT)
         most = sum(charge.minor for charge in order.charges) if out else 0
-        most += sum(-(-line.minor * line.count(*GONE_OUT) // line.quantity) for line in order.lines.values())
+        most += sum(_dearest(line, line.count(*GONE_OUT)) for line in order.lines.values())
         # A webhook without our key tells of a capture while the ask for it still counts as pending: not twice.
         collected = max(order.money.paid, order.money.capture_pending)
         own = any(p is not None and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
@@ -246,3 +246,11 @@ class Judgement:
                 self.breach(
                     "E10", f"{intent.effect_id} is parked although {provider.name} can be asked: {intent.reason}"
                 )
+
+
+def _dearest(line: OrderLine, units: int) -> int:
+    """What so many units of a line come to at most: an amendment may have added some at another price."""
+    if len(line.stretches) <= 1:
+        return -(-line.minor * units // line.quantity)
+    shares = [-(-stretch.minor // stretch.of) for stretch in line.stretches for _ in range(stretch.units)]
+    return sum(sorted(shares, reverse=True)[:units])
