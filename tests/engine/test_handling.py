@@ -515,7 +515,7 @@ def sample(hint: Any) -> Any:
         return eur("1.23")
     if hint is DateTime:
         return pendulum.datetime(2026, 1, 1)
-    if hint in (str, int):
+    if hint in (str, int, bool):
         return hint("7")
     if attrs.has(hint):
         return hint(*(sample(get_type_hints(hint)[a.name]) for a in attrs.fields(hint)))

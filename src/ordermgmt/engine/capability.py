@@ -7,7 +7,6 @@ It is a value, put together from plain functions in visible tables.  `decide` an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
 from types import MemberDescriptorType
 from typing import Any, Generic, TypeVar, cast
 
@@ -208,17 +207,15 @@ class Capability(Generic[State]):
 def changed(state: State, **changes: Any) -> State:
     """A copy of a frozen state with some fields changed.
 
-    Like `attrs.evolve`, without running `__init__`, its validators and converters again: a quarter of the cost, for
+    Like `attrs.evolve`, without running `__init__`, its validators and converters again: a fifth of the cost, for
     values that come from our own rules.
     """
     cls: type[Any] = type(state)
     form = _FORMS.get(cls)
     if form is None:
         form = _FORMS[cls] = _form_of(cls)
-    values_of, setters, setter_of = form
-    copy: State = _new(cls)
-    for put, value in zip(setters, values_of(state), strict=True):
-        put(copy, value)
+    copy_of, setter_of = form
+    copy: State = copy_of(state)
     for name, value in changes.items():
         change = setter_of.get(name)
         if change is None:
@@ -228,20 +225,21 @@ def changed(state: State, **changes: Any) -> State:
 
 
 Setter = Callable[[Any, Any], None]
-Form = tuple[Callable[[Any], Iterable[Any]], tuple[Setter, ...], dict[str, Setter]]
+Form = tuple[Callable[[Any], Any], dict[str, Setter]]
 
 
 def _form_of(cls: type[Any]) -> Form:
-    """How the fields of a class are read all at once, and set one by one, past its being frozen."""
-    names: list[str] = [a.name for a in attrs.fields(cls)]
-    setter_of: dict[str, Setter] = {name: _setter(cls, name) for name in names}
+    """How one of a class is copied, and how its fields are set past its being frozen.
 
-    def one_by_one(state: Any) -> tuple[Any, ...]:
-        return tuple([getattr(state, name) for name in names])
-
-    # With one name or none, attrgetter answers something else than a tuple.
-    values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else one_by_one
-    return values_of, tuple(setter_of.values()), setter_of
+    The copy is written out field by field, as attrs writes `__init__`: a loop over the fields takes twice the time.
+    """
+    setter_of: dict[str, Setter] = {a.name: _setter(cls, a.name) for a in attrs.fields(cls)}
+    known: dict[str, Any] = {f"set_{name}": setter for name, setter in setter_of.items()}
+    known |= {"new": object.__new__, "cls": cls}
+    lines = [f"    set_{name}(copy, state.{name})" for name in setter_of]
+    source = "\n".join(["def copy_of(state):", "    copy = new(cls)", *lines, "    return copy"])
+    exec(source, known)  # noqa: S102 - nothing from outside is in it: the names of a class's own fields
+    return known["copy_of"], setter_of
 
 
 def _setter(cls: type[Any], name: str) -> Setter:
@@ -254,7 +252,6 @@ def _setter(cls: type[Any], name: str) -> Setter:
 
 
 _FORMS: dict[type[Any], Form] = {}
-_new = object.__new__
 
 
 def require(state: State | None, kind: str, id: str) -> State:

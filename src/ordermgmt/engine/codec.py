@@ -6,8 +6,9 @@ it is (`Opaque`), exported and verified; commands on it are refused with `NewerV
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -111,7 +112,7 @@ def _default_of(a: attrs.Attribute[Any]) -> Any:
 class _Form:
     """One stored type: its current version and how to read it."""
 
-    __slots__ = ("_decoder", "cls", "name", "names", "personal", "prefix", "v")
+    __slots__ = ("_decoder", "cls", "name", "personal", "prefix", "v")
 
     def __init__(self, cls: type[Any], v: int) -> None:
         self.cls = cls
@@ -119,7 +120,6 @@ class _Form:
         self.v = v
         self.prefix = b'{"type":"%s","v":%d,"data":' % (self.name.encode(), v)
         self._decoder: msgspec.json.Decoder[Any] | None = None
-        self.names = tuple(a.name for a in attrs.fields(cls))
         self.personal = {name: part for name, hint in get_type_hints(cls).items() for part in _personal_parts(hint)}
 
     @property
@@ -213,11 +213,11 @@ class Codec:
             data = step(data)
         return from_builtins(data, form.cls)
 
-    def personal(self, value: Any) -> list[Personal[Any]]:
+    def personal(self, value: Any) -> Sequence[Personal[Any]]:
         """The values about people that this event or effect brings."""
         form = self._forms[type(value)]
         if not form.personal:
-            return []
+            return ()
         found = (getattr(value, name) for name in form.personal)
         return [personal for personal in found if personal is not None]
 
@@ -231,19 +231,15 @@ class Codec:
                 filled[name] = Personal(personal.subject, personal.ref, from_json(docs[personal.ref], hint))
         return attrs.evolve(value, **filled) if filled else value
 
-    def with_status(self, event: Any, status: str) -> Any:
-        """The event, telling the status it led to."""
-        if event.status is None:
-            # Nobody has seen it yet, so it is completed in place.  One that tells a status already may be a value
-            # that a rule hands out again and again: that one is copied.
-            object.__setattr__(event, "status", status)
-            return event
-        # attrs.evolve goes through __init__ and costs four times as much; this runs for every event.
-        copy: Any = object.__new__(event.__class__)
-        for name in self._forms[event.__class__].names:
-            object.__setattr__(copy, name, getattr(event, name))
-        object.__setattr__(copy, "status", status)
-        return copy
+
+def with_status(event: Any, status: str) -> Any:
+    """The event, telling the status it led to."""
+    if event.status is not None:
+        # One that tells a status already may be a value that a rule hands out again and again.
+        event = copy.copy(event)
+    # Nobody has seen it yet, so it is completed in place.
+    object.__setattr__(event, "status", status)
+    return event
 
 
 def _status_in(data: Any) -> str | None:
@@ -264,4 +260,4 @@ def chain(previous: str, parts: tuple[str | int, ...], doc: bytes) -> str:
     return hashlib.sha256(_encoder.encode((previous, *parts)) + doc).hexdigest()
 
 
-__all__ = ["UNREADABLE", "Codec", "Frozen", "Opaque", "chain", "fingerprint", "from_json", "to_json"]
+__all__ = ["UNREADABLE", "Codec", "Frozen", "Opaque", "chain", "fingerprint", "from_json", "to_json", "with_status"]

@@ -531,7 +531,9 @@ def _moved(state: Intent | None, event: Event, **changes: Any) -> Intent:
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {
-    EffectPlanned: lambda state, e: changed(e.intent, status=e.status or e.intent.status),
+    EffectPlanned: lambda state, e: (
+        e.intent if e.status in (None, e.intent.status) else changed(e.intent, status=e.status)
+    ),
     EffectClaimed: lambda state, e: _moved(
         state,
         e,

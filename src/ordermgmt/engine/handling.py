@@ -32,7 +32,7 @@ from .approvals import KIND as APPROVAL_KIND
 from .approvals import NeedsApproval, UseApproval, approval_id, standing
 from .assembly import FOLLOW_UPS_MAX, ROUNDS_MAX, Assembly
 from .capability import Capability, Rule, Seen
-from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins
+from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins, with_status
 from .discrepancies import DiscrepancyOpened
 from .effects import ClaimEffect, EffectPlanned, Intent, idempotency_key
 from .instants import from_text, to_text
@@ -114,9 +114,11 @@ class Deciding:
         self._assembly = assembly
         self._now = now
         self._now_text = to_text(now)
+        self._policies = tuple(assembly.policies)
         self.working = WorkingSet(loaded)
         self.missing: set[Key] = set()
         # Of the job at hand.
+        self._asked: list[Asked] = []
         self._actor = ""
         self._command_id = ""
         self._root: Command[Any] | None = None
@@ -131,8 +133,9 @@ class Deciding:
         self._command_id = job.command_id
         self._root = job.command
         self._looked_up = job.looked_up
+        self._asked = []
         self._follow_ups = 0
-        if self._assembly.policies:  # an approval is for the entity as it stands now
+        if self._policies:  # an approval is for the entity as it stands now
             entity = self.working.entities.get(self._assembly.target(job.command))
             self._version = entity.version if entity is not None else 0
             self._approved = set()
@@ -210,7 +213,7 @@ class Deciding:
                     f"the last were {sorted({type(command).__name__ for command in wave})}"
                 )
             following: list[Command[Any]] = []
-            for asked in self._ready(wave, declared=rounds == 1 and root is self._root):
+            for asked in self._ready(wave):
                 if not isinstance(asked.command, News):
                     following += self._decide(asked, news=False)
                     continue
@@ -245,15 +248,13 @@ class Deciding:
         if needs_more:
             raise NeedsMore
 
-    def _ready(self, wave: Sequence[Command[Any]], *, declared: bool) -> list[Asked]:
-        """Who decides each command of a round.  Every row the round looks at must be loaded: if any is missing, all
-        that are missing are noted, so that one load brings them.
-
-        What is known from a job's own command was loaded before anything was decided (`declared`).
+    def _ready(self, wave: Sequence[Command[Any]]) -> list[Asked]:
+        """Who decides each command of a round.  What each is about, and what that leads on to (`Rule.reads`), must be
+        loaded before any is decided; `Rule.keys` are asked for when one of them is missing.
         """
         entities = self.working.entities
         rule_for = self._assembly.rule_for
-        missing: set[Key] = set()
+        complete = True
         ready: list[Asked] = []
         for command in wave:
             capability, rule = rule_for(command)
@@ -261,15 +262,22 @@ class Deciding:
             ready.append(Asked(command, capability, rule, key))
             entity = entities.get(key)
             if entity is None:
-                missing.add(key)
-            elif rule.reads is not None and not isinstance(entity.state, Opaque):
-                missing.update([key for key in rule.reads(command, entity.state) if key not in entities])
-            if rule.keys is not None and not declared:
-                missing.update([key for key in rule.keys(command) if key not in entities])
-        if missing:
-            self.missing |= missing
+                complete = False
+            elif complete and rule.reads is not None and not isinstance(entity.state, Opaque):
+                complete = all(key in entities for key in rule.reads(command, entity.state))
+        self._asked += ready
+        if not complete:
+            self._note_missing()
             raise NeedsMore
         return ready
+
+    def _note_missing(self) -> None:
+        """Where one row turns out to be missing, all are noted that this job has declared so far and that are not
+        loaded, so that one load brings them.
+        """
+        entities = self.working.entities
+        for asked in self._asked:
+            self.missing.update(key for key in _declared(asked, entities) if key not in entities)
 
     def _decide(self, asked: Asked, *, news: bool) -> list[Command[Any]]:
         """One command: its events, recorded and folded in; answers what follows at once."""
@@ -285,8 +293,8 @@ class Deciding:
         status = "" if lifecycle is None else _status_of(entity, lifecycle)
         seen = Seen(self._state_of, self._looked_up, lifecycle, status, self._actor)
         following: list[Command[Any]] = []
-        if not news:
-            for policy in self._assembly.policies:
+        if self._policies and not news:
+            for policy in self._policies:
                 if (refusal := policy.rule(command, entity.state, seen, at)) is not None:
                     if not isinstance(refusal, NeedsApproval):
                         raise refusal_of(policy, refusal)
@@ -331,10 +339,17 @@ class Deciding:
         if rule.reads is not None:
             keys.update(rule.reads(root, self.working.before(own).state))
         by_kind = self._assembly.by_kind
-        of_its_own = (key for key in keys if key != own and key[0] in by_kind and not by_kind[key[0]].last)
+        of_its_own = {key for key in keys if key != own and key[0] in by_kind and not by_kind[key[0]].last}
+        if missing := of_its_own - self.working.entities.keys():
+            self.missing |= missing
+            raise NeedsMore
         return {key: self.working.before(key).version for key in of_its_own}
 
     def _state_of(self, key: Key) -> Any:
+        entities = self.working.entities
+        if key not in entities and any(key in _declared(asked, entities) for asked in self._asked):
+            self._note_missing()
+            raise NeedsMore
         entity = self.working.look(key)
         if isinstance(entity.state, Opaque):
             _refuse_newer(entity)
@@ -360,14 +375,14 @@ class Deciding:
         if arrow is not None:
             status = lifecycle.after(current, arrow)
             if status is not None:
-                stamped: Event = self._assembly.codec.with_status(event, status)
+                stamped: Event = with_status(event, status)
                 return stamped
             if not news:
                 raise NotAllowed(lifecycle.name, entity.key[1], current, arrow, lifecycle.allowed(current))
             reason = f"{lifecycle.name} is {current}: no arrow '{arrow}' from there; kept without it"
             self._disagree(entity.key, cause, reason)
         if entity.state is None or entity.state.status != current:
-            event = self._assembly.codec.with_status(event, current)
+            event = with_status(event, current)
         return event
 
     def _sort(
@@ -459,7 +474,19 @@ def _status_of(entity: Entity, lifecycle: Lifecycle) -> str:
     if entity.state is None:
         return lifecycle.initial
     stored: str = entity.state.status
-    return lifecycle.current(stored) or stored
+    return lifecycle.standing.get(stored, stored)
+
+
+def _declared(asked: Asked, entities: Mapping[Key, Entity]) -> set[Key]:
+    """Every row that a command's rule says it looks at or will touch, as far as that is known by now."""
+    command, _, rule, key = asked
+    keys = {key}
+    if rule.keys is not None:
+        keys.update(rule.keys(command))
+    entity = entities.get(key)
+    if rule.reads is not None and entity is not None and not isinstance(entity.state, Opaque):
+        keys.update(rule.reads(command, entity.state))
+    return keys
 
 
 def _refuse_newer(entity: Entity) -> None:

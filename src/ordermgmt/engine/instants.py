@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC as FIXED_UTC
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from pendulum import UTC, DateTime
 
@@ -22,10 +23,7 @@ def to_text(at: DateTime) -> str:
     last = _last[0]
     if last[0] is at:
         return last[1]
-    # isoformat asks the time zone, which is Python code here and costs more than all the rest.
-    text = (
-        f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.microsecond:06d}Z"
-    )
+    text = _told(at)
     _last[0] = (at, text)
     return text
 
@@ -33,7 +31,19 @@ def to_text(at: DateTime) -> str:
 _last: list[tuple[DateTime | None, str]] = [(None, "")]
 """The instant told last, and its text: replaced as one, so that threads can share it."""
 
+REMEMBERED = 2048
+"""How many instants are remembered with their texts: those of the last some hundred commands and their states."""
 
+
+@lru_cache(REMEMBERED)
+def _told(at: DateTime) -> str:
+    # isoformat asks the time zone, which is Python code here and costs more than all the rest.
+    return (
+        f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.microsecond:06d}Z"
+    )
+
+
+@lru_cache(REMEMBERED)
 def from_text(text: str) -> DateTime:
     """The instant that `to_text` wrote."""
     # pendulum.parse and instance cost 9–11 µs each; this costs two.

@@ -66,6 +66,10 @@ def _allowed(lifecycle: "Lifecycle") -> Mapping[str, tuple[str, ...]]:
     }
 
 
+def _standing(lifecycle: "Lifecycle") -> Mapping[str, str]:
+    return {**lifecycle.moved, **{status: status for status in lifecycle.statuses}}
+
+
 @frozen
 class Lifecycle:
     """The statuses of one kind of thing, and the arrows between them.
@@ -92,6 +96,8 @@ class Lifecycle:
     _allowed: Mapping[str, tuple[str, ...]] = field(
         init=False, eq=False, repr=False, default=Factory(_allowed, takes_self=True)
     )
+    standing: Mapping[str, str] = field(init=False, eq=False, repr=False, default=Factory(_standing, takes_self=True))
+    """Stored status → what it is called today."""
 
     @classmethod
     def of(cls, chart: type[StateMachine]) -> "Lifecycle":
@@ -113,7 +119,7 @@ class Lifecycle:
 
     def current(self, status: str) -> str | None:
         """Today's name of a stored status, or None if it no longer exists and nobody said where it went."""
-        return status if status in self._allowed else self.moved.get(status)
+        return self.standing.get(status)
 
     @property
     def own_triggers(self) -> frozenset[str]:

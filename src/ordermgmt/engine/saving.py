@@ -15,7 +15,8 @@ from .working_set import Entity
 def writes(assembly: Assembly, entities: Iterable[Entity]) -> tuple[Write, ...]:
     """Everything that changed, in lock order."""
     changed = [entity for entity in entities if entity.told or entity.state is not entity.saved]
-    changed.sort(key=lambda entity: assembly.lock_order(entity.key))
+    lock_order = assembly.lock_order
+    changed.sort(key=lambda entity: lock_order(entity.key))
     return tuple([_write(assembly, entity) for entity in changed])
 
 
@@ -35,11 +36,12 @@ def _write(assembly: Assembly, entity: Entity) -> Write:
         doc = codec.encode(event)
         head = chain(head, (*key, version, when, actor, cause, command_id), doc)
         entries.append(Entry(key, version, doc, head, when, actor, cause, command_id))
-        personal += [
-            PersonalValue(value.ref, value.subject, to_json(value.value))
-            for value in codec.personal(event)
-            if value.value is not None
-        ]
+        if brought := codec.personal(event):
+            personal += [
+                PersonalValue(value.ref, value.subject, to_json(value.value))
+                for value in brought
+                if value.value is not None
+            ]
     index, unindex = _index_changes(entity, capability)
     saved = Row(key, entity.version, codec.encode(entity.state), head, entity.at)
     return Write(saved, expected, tuple(entries), index, unindex, tuple(personal))
@@ -51,6 +53,8 @@ def _index_changes(entity: Entity, capability: Capability[Any]) -> tuple[dict[st
     if entity.saved is None:
         return {name: value for name, value in new.items() if value is not None}, {}
     old = capability.index(entity.saved)
+    if new == old:
+        return {}, {}
     gained: dict[str, str] = {}
     lost: dict[str, str] = {}
     for name, value in new.items():

@@ -66,8 +66,13 @@ class Entity:
 
     def copy(self) -> Entity:
         """The same, to be changed while this one is kept to go back to."""
-        twin = Entity(self.key, self.row, self.state, self.version, self.at)
+        twin = Entity.__new__(Entity)
+        twin.key = self.key
+        twin.row = self.row
         twin.saved = self.saved
+        twin.state = self.state
+        twin.version = self.version
+        twin.at = self.at
         twin.told = self.told
         return twin
 
@@ -117,9 +122,10 @@ class WorkingSet:
     def keep(self) -> bool:
         """What was changed since `begin` is accepted.  Answers whether anything was."""
         before = self._savepoints.pop()
-        below = self._savepoints[-1]
-        for key, entity in before.items():
-            below.setdefault(key, entity)
+        if len(self._savepoints) > 1:  # what lies below can be undone, and with it what was kept above
+            below = self._savepoints[-1]
+            for key, entity in before.items():
+                below.setdefault(key, entity)
         return bool(before)
 
     def undo(self) -> None:

@@ -58,12 +58,14 @@ class MemoryStorage:
 
     def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
         check_texts(chain.from_iterable(keys))
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             return {key: self._rows[key] for key in keys if key in self._rows}
 
     def find(self, query: Query) -> Sequence[Found]:
         check_query(query)
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             places: Iterator[tuple[str, str]]
             if not query.upto:
                 places = (("", ident) for ident in self._matching(query, query.after and query.after[1]))
@@ -75,24 +77,28 @@ class MemoryStorage:
 
     def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         check_texts(key)
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             entries = self._history.get(key, [])
             first = bisect_right(entries, after, key=lambda entry: entry.version)
             return entries[first : first + max(limit, 0)]
 
     def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             first = bisect_right(self._feed, after, key=lambda entry: entry.position)
             return self._feed[first : first + max(limit, 0)]
 
     def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
         check_texts(refs)
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             return {ref: self._personal[ref].doc for ref in refs if ref in self._personal}
 
     def erase(self, subject: str) -> int:
         check_texts((subject,))
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             refs = [ref for ref, value in self._personal.items() if value.subject == subject]
             for ref in refs:
                 del self._personal[ref]
@@ -100,18 +106,21 @@ class MemoryStorage:
 
     def statuses(self, kind: str) -> Mapping[str, int]:
         check_texts((kind,))
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             values = self._values.get((kind, "status"), [])
             return {value: len(self._indexed[kind, "status", value]) for value in values}
 
     # To be moved as a whole; see `moving.Movable`.
 
     def kinds(self) -> Sequence[str]:
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             return sorted(kind for kind, ids in self._ids.items() if ids)
 
     def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             names = sorted(self._values)
             first = 0 if after is None else bisect_left(names, after[:2])
             page = (
@@ -125,12 +134,14 @@ class MemoryStorage:
             return list(islice(page, max(limit, 0)))
 
     def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             refs = sorted(ref for ref in self._personal if ref > after)
             return [self._personal[ref] for ref in refs[: max(limit, 0)]]
 
     def absorb(self, batch: Batch) -> None:
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             for entry in batch.entries:
                 self._history.setdefault(entry.key, []).append(entry)
                 self._feed.append(entry)
@@ -141,7 +152,8 @@ class MemoryStorage:
             self._personal.update((value.ref, value) for value in batch.personal)
 
     def dismiss(self, key: Key) -> None:
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             if self._rows.pop(key, None) is not None:
                 self._ids[key[0]].remove(key[1])
 
@@ -150,7 +162,8 @@ class MemoryStorage:
 
     def _save(self, writes: Sequence[Write]) -> None:
         check_writes(writes)
-        with self._looking():
+        with self._rows_lock:
+            self._check_open()
             versions = {write.row.key: self._version(write.row.key) for write in writes}
             stale = tuple(write.row.key for write in writes if versions[write.row.key] != write.expected)
             if stale:
@@ -165,10 +178,11 @@ class MemoryStorage:
         if key not in self._rows:
             insort(self._ids.setdefault(kind, []), key[1])
         self._rows[key] = write.row
-        for entry in write.entries:
-            placed = entry._replace(position=self._feed[-1].position + 1 if self._feed else 1)
-            self._history.setdefault(key, []).append(placed)
-            self._feed.append(placed)
+        if write.entries:
+            position = self._feed[-1].position if self._feed else 0
+            placed = [Entry(*entry[:-1], position=position + n) for n, entry in enumerate(write.entries, 1)]
+            self._history.setdefault(key, []).extend(placed)
+            self._feed.extend(placed)
         for name, value in write.unindex.items():
             self._unindex(kind, name, value, key[1])
         for name, value in write.index.items():
@@ -228,12 +242,6 @@ class MemoryStorage:
     def _version(self, key: Key) -> int:
         row = self._rows.get(key)
         return row.version if row else 0
-
-    @contextmanager
-    def _looking(self) -> Generator[None, None, None]:
-        with self._rows_lock:
-            self._check_open()
-            yield
 
     def _check_open(self) -> None:
         if self._closed:
