@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from ordermgmt import Order, OrderManagement
+from ordermgmt import Item, ListedItems, Order, OrderManagement
 from ordermgmt.cli import main
 from ordermgmt.storage import SqliteStorage
 
@@ -72,3 +74,53 @@ def test_a_file_of_another_form_is_one_sentence(orders: Path, content: bytes, ca
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(asked(tmp_path / "none.csv")) == 2
     assert "there is no file" in capsys.readouterr().err
+
+
+# In a shop of the host's own.
+
+
+@pytest.fixture
+def webshop(orders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shop that lists its items: pens are not among them."""
+    module, path = ModuleType("webshop"), orders.with_name("webshop.db")
+
+    def shop() -> OrderManagement:
+        listed = ListedItems({"mug": Item(kind="service")})
+        return OrderManagement(storage=SqliteStorage(path), items=listed, actor="webshop")
+
+    module.__dict__["shop"] = shop
+    monkeypatch.setitem(sys.modules, "webshop", module)
+    return path
+
+
+def test_orders_are_imported_into_a_shop_of_the_hosts_own(
+    orders: Path, webshop: Path, capsys: pytest.CaptureFixture[str]
+):
+    orders.write_text(ROWS.replace("none", "1") + "3,pen,1,1.00\n")
+    assert main(["import", str(orders), "--app", "webshop:shop", "--currency", "EUR"]) == 1
+
+    assert "unknown SKU: pen" in capsys.readouterr().out
+    with OrderManagement(storage=SqliteStorage(webshop)) as shop:
+        assert {order.lines["1"].kind for order in shop.find(Order)} == {"service"}
+
+
+@pytest.mark.parametrize("where", [[], ["--db", "shop.db", "--app", "webshop:shop"]])
+def test_the_command_line_says_where_the_shop_is_once(
+    orders: Path, webshop: Path, where: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main(["import", str(orders), *where]) == 2
+    assert main(["track", "A", *where]) == 2
+    assert capsys.readouterr().err.count("say where the shop is") == 2
+    assert not webshop.exists()
+
+
+def test_an_order_of_a_shop_of_the_hosts_own_is_tracked(
+    orders: Path, webshop: Path, capsys: pytest.CaptureFixture[str]
+):
+    main(["import", str(orders), "--app", "webshop:shop", "--currency", "EUR"])
+    with OrderManagement(storage=SqliteStorage(webshop)) as shop:
+        (order,) = shop.find(Order, external="1")
+    capsys.readouterr()
+
+    assert main(["track", order.order_id, "--app", "webshop:shop"]) == 0
+    assert order.order_id in capsys.readouterr().out

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OrderManagementError
-from . import importing, operate
+from . import importing, operate, stores
 from .demo import demo
 from .diagram import DRAWABLE, FORMATS, diagram
 from .northwind_replay import replay_northwind
@@ -49,7 +49,7 @@ def _run(asked: argparse.Namespace) -> int:
         case "demo":
             demo(paper, asked.db, asked.schema)
         case "track":
-            track(paper, asked.order, asked.db, asked.schema)
+            track(paper, asked.order, asked.db, asked.schema, asked.app)
         case "diagram":
             diagram(paper, asked.capability, asked.format)
         case "replay":
@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("track", help="the timeline of one order, and where it stands")
     one.add_argument("order", metavar="ORDER", help="the order's id")
-    operate.with_db(one)
+    operate.with_db(one, required=False)
+    one.add_argument("--app", metavar="MODULE:FACTORY", help=stores.APP)
 
     one = commands.add_parser("diagram", help="lifecycles, drawn from the code")
     one.add_argument("capability", nargs="?", choices=DRAWABLE, metavar="CAPABILITY", help=", ".join(DRAWABLE))

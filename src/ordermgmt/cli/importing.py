@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -26,8 +28,9 @@ def add(commands: Adding) -> None:
         COMMAND, help="orders that exist elsewhere: CSV or JSON lines; exit code 1 where rows are bad"
     )
     one.add_argument("file", type=Path, metavar="FILE.csv|FILE.jsonl")
-    one.add_argument("--db", metavar="FILE|URL", required=True, help="the shop's SQLite file, or postgresql://…")
+    one.add_argument("--db", metavar="FILE|URL", help="the shop's SQLite file, or postgresql://…")
     one.add_argument("--schema", default="ordermgmt", metavar="NAME", help="the schema of a PostgreSQL store")
+    one.add_argument("--app", metavar="MODULE:FACTORY", help=stores.APP)
     one.add_argument("--channel", default="import", metavar="NAME", help="whose orders they are, where a row is silent")
     one.add_argument("--currency", default="", metavar="CODE", help="in which they are told, where a row is silent")
     one.add_argument("--errors", choices=ERRORS, default=ERRORS[0], help="keep the good ones, or all or nothing")
@@ -42,8 +45,7 @@ def run(asked: argparse.Namespace, paper: Paper) -> int:
     if asked.report is not None and asked.report.exists():
         # Said before anything is placed: afterwards it would be too late to tell which rows were refused.
         raise Misconfigured(f"{asked.report} exists already; name a new file for the refused rows")
-    with stores.Progress("importing") as progress, stores.opened(asked.db, asked.schema, make=True) as store:
-        shop = OrderManagement(storage=store, actor="import")
+    with stores.Progress("importing") as progress, _shop(asked) as shop:
         report = import_orders(
             shop,
             asked.file,
@@ -59,6 +61,18 @@ def run(asked: argparse.Namespace, paper: Paper) -> int:
                 print(json.dumps(attrs.asdict(row)), file=out)
     _tell(paper, report)
     return 0 if report.ok else 1
+
+
+@contextmanager
+def _shop(asked: argparse.Namespace) -> Generator[OrderManagement]:
+    """The host's own, with its items, taxes, policies and lifecycle; or one that has only its store."""
+    stores.check_one(asked.db, asked.app)
+    if asked.app is not None:
+        with stores.the_hosts(asked.app) as shop:
+            yield shop
+        return
+    with stores.opened(asked.db, asked.schema, make=True) as store:
+        yield OrderManagement(storage=store, actor="import")
 
 
 def _in_order(report: ImportReport) -> list[RefusedRow]:

@@ -15,13 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attrs import frozen
 from pendulum import DateTime
 
 from ..engine.instants import in_utc
 from ..errors import InvalidInput
 from ..money import Money, UnitPrice
 from ..orders.model import Address
+from ..values import frozen
 
 CURRENCY = "USD"
 

@@ -14,13 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from attrs import define, field, frozen
+from attrs import define, field
 from pendulum import DateTime
 
 from ..engine.instants import in_utc
 from ..errors import InvalidInput
 from ..money import UnitPrice
 from ..orders.port import Item
+from ..values import frozen
 
 COLUMNS = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
 CURRENCY = "GBP"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -117,7 +115,7 @@ def _migrate(asked: argparse.Namespace, paper: Paper) -> int:
 def _verify(asked: argparse.Namespace, paper: Paper) -> int:
     with stores.opened(asked.db, asked.schema) as store:
         if asked.app:
-            with _shop(asked.app) as shop:
+            with stores.the_hosts(asked.app) as shop:
                 assembly = shop.assembly
         else:
             assembly = Assembly(DEFAULT_CAPABILITIES)
@@ -132,7 +130,7 @@ def _verify(asked: argparse.Namespace, paper: Paper) -> int:
 
 
 def _effects(asked: argparse.Namespace, paper: Paper) -> int:
-    with _shop(asked.app) as shop:
+    with stores.the_hosts(asked.app) as shop:
         match asked.effect:
             case "list":
                 _list(shop, paper)
@@ -182,24 +180,6 @@ def _fact(text: str) -> Fact:
     if not (transaction and minor.isdecimal() and currency):
         raise InvalidInput(f"{text!r} is no fact; write it as captured:TX-1:1900:EUR (the amount in minor units)")
     return Fact(kind=kind, transaction_id=transaction, minor=int(minor), currency=currency)
-
-
-@contextmanager
-def _shop(app: str) -> Generator[OrderManagement]:
-    """The host's own shop, with its adapters: ``module:factory``, a function without arguments."""
-    module, _, name = app.partition(":")
-    try:
-        factory = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise Misconfigured(
-            f"there is no {app} ({error}); name a function that answers your OrderManagement as module:function, in a "
-            "module that Python finds from here"
-        ) from error
-    shop = factory() if callable(factory) else factory
-    if not isinstance(shop, OrderManagement):
-        raise Misconfigured(f"{app} answers {type(shop).__name__}, and should answer an OrderManagement")
-    with shop:
-        yield shop
 
 
 # Copies.

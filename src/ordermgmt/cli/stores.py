@@ -6,11 +6,13 @@ import sqlite3
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import Misconfigured, MissingExtra
+from ..management import OrderManagement
 from ..storage import SqliteStorage
 from ..storage.sqlite_schema import schema_version
 
@@ -58,6 +60,33 @@ def _sqlite(where: str, *, make: bool) -> SqliteStorage:
     if not make:
         refuse_others(path)
     return SqliteStorage(path)
+
+
+APP = "your application's own shop instead: a function that answers your OrderManagement"
+
+
+@contextmanager
+def the_hosts(app: str) -> Generator[OrderManagement]:
+    """The host's own shop, with its adapters: ``module:factory``, a function without arguments."""
+    module, _, name = app.partition(":")
+    try:
+        factory = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Misconfigured(
+            f"there is no {app} ({error}); name a function that answers your OrderManagement as module:function, in a "
+            "module that Python finds from here"
+        ) from error
+    shop = factory() if callable(factory) else factory
+    if not isinstance(shop, OrderManagement):
+        raise Misconfigured(f"{app} answers {type(shop).__name__}, and should answer an OrderManagement")
+    with shop:
+        yield shop
+
+
+def check_one(db: str | None, app: str | None) -> None:
+    """Raises `Misconfigured` unless a command was told exactly one place to look at."""
+    if (db is None) == (app is None):
+        raise Misconfigured("say where the shop is: --db FILE|URL, or --app MODULE:FACTORY for one of your own")
 
 
 def refuse_others(db: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from attrs import frozen
+from ..values import frozen
 
 WIDTH = 92
 

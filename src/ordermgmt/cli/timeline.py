@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
 from pendulum import DateTime
 
 from ..changes import messages as changes
@@ -23,6 +22,7 @@ from ..refunds.model import Refund
 from ..settings import Recorded
 from ..shipments import messages as shipments
 from ..shipments.model import Shipment
+from ..values import frozen
 from .terminal import Paper, wrapped
 
 TEXT_WIDTH = 66

@@ -7,16 +7,21 @@ import attrs
 from ..management import OrderManagement
 from ..orders.model import Address
 from ..settings import DEFAULT_CAPABILITIES
-from .stores import opened
+from .stores import check_one, opened, the_hosts
 from .terminal import Paper
 from .timeline import Whole, print_standing, print_timeline, timeline
 
 
-def track(paper: Paper, order_id: str, db: str, schema: str) -> None:
+def track(paper: Paper, order_id: str, db: str | None, schema: str, app: str | None = None) -> None:
     """Print it.  Raises `NotFound` for an order that is not there, `Misconfigured` where there is no shop."""
+    check_one(db, app)
+    if app is not None:
+        with the_hosts(app) as shop:
+            print_order(paper, shop, order_id)
+        return
     # A host may have redrawn the lifecycles: who only looks needs no drawing, and refuses no status.
     reading = [attrs.evolve(capability, lifecycle=None) for capability in DEFAULT_CAPABILITIES]
-    with opened(db, schema) as storage, OrderManagement(storage=storage, capabilities=reading) as shop:
+    with opened(str(db), schema) as storage, OrderManagement(storage=storage, capabilities=reading) as shop:
         print_order(paper, shop, order_id)
 
 
