@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 
 from ...engine.messages import Command
 from ...management import OrderManagement
@@ -38,6 +38,7 @@ from ...shipments.model import DELIVERED, UNDELIVERABLE, Content
 from ...stock.messages import CommitReservation, PutAwayStock, ReceiveStock
 from ...stock.model import Claim
 from ...storage import MemoryStorage
+from ...values import frozen
 from .actors import ask
 from .driving import Steps, work
 from .faults import CRASH_NAMES, Faults

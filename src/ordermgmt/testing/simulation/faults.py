@@ -6,10 +6,11 @@ import random
 from typing import Any
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 
 from ...engine.messages import checked_type
 from ...errors import InvalidInput
+from ...values import frozen
 
 
 class Crashed(BaseException):

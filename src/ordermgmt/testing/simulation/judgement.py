@@ -11,6 +11,7 @@ from ...orders.holds import may_perform
 from ...orders.messages import PlaceOrder
 from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, OrderLine, balance, earned
 from ...payments.model import Payment
+from ...refunds.messages import SendRefund
 from ...shipments.model import STAGES, Shipment
 from ...stock.model import Reservation
 
@@ -58,6 +59,7 @@ class Judgement:
             self._waits_for_nobody(order)
         for shipment in self.watch.states("shipment"):
             self._followed_up(shipment)
+        self._noes()
         self._labels()
         self._discrepancies()
         self._refunds()
@@ -135,14 +137,24 @@ class Judgement:
         if (len(of_labels), of_labels.count("VoidLabel")) != (shipment.labels, shipment.voided):
             wanted = f"parcel {id} wants {shipment.labels} things of its carrier, {shipment.voided} of them voids"
             self.breach("E10", f"{wanted}; asked was {of_labels}")
-        noes = sum(intent.status == "failed" for intent, _ in asked)
-        told = sum(one.about == ("shipment", id) for one in self.watch.states("discrepancy"))
-        if noes > told:
-            self.breach("E10", f"parcel {id} was refused {noes} times, and {told} are told of")
+        if any(intent.status == "failed" for intent, _ in asked):
+            self._told("shipment", id)
         self._addressed(shipment)
         carried = shipment.carrier and shipment.label is not None and shipment.handed_over_at is not None
         if carried and not any(intent.kind == "Track" for intent, _ in asked):
             self.breach("E10", f"parcel {id} is on its way, and nobody asks where it is")
+
+    def _noes(self) -> None:
+        """E10: a gateway's no to what was to follow is told to people."""
+        for intent, request in self._effects("gateways"):
+            if intent.status == "failed" and intent.kind != "Authorise":
+                self._told("payment", request.payment_id)
+                if isinstance(request, SendRefund):
+                    self._told("refund", request.refund_id)
+
+    def _told(self, kind: str, id: str) -> None:
+        if not any(one.about == (kind, id) for one in self.watch.states("discrepancy")):
+            self.breach("E10", f"{kind} {id}: something of it was declined, and nobody was told")
 
     def _addressed(self, shipment: Shipment) -> None:
         """Q2: a parcel that has no label yet goes where its order goes."""

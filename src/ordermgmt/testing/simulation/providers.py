@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field
 from pendulum import DateTime
 
 from ...engine.adapters import CannotTell, Capabilities, Listing, Notice, NotThere
@@ -35,6 +35,7 @@ from ...payments.port import GatewayCapabilities
 from ...refunds.messages import SendRefund
 from ...shipments.messages import BuyLabel, CarrierEffect, Track, VoidLabel
 from ...shipments.model import DELIVERED, IN_TRANSIT, UNDELIVERABLE, Label, Scan
+from ...values import frozen
 from .faults import Faults
 
 

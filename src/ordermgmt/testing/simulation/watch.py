@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define
 
 from ... import verify
+from ...changes.model import OrderChange
 from ...engine.codec import chain
 from ...engine.effects import EffectSucceeded, Intent
 from ...engine.messages import Event
@@ -270,7 +271,7 @@ class Watch:
 
 def _orders_of(key: Key, state: Any) -> tuple[str, ...]:
     match state:
-        case Order() | Reservation() | Payment() | Refund():
+        case Order() | Reservation() | Payment() | Refund() | OrderChange():
             return (state.order_id,)
         case Shipment():
             return state.orders

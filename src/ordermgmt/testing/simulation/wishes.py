@@ -142,13 +142,13 @@ def _about_a_draft(world: World, order: Order) -> Command[Any]:
     """It is placed most often; else edited, quoted, or given up."""
     chance = world.random.random()
     id = order.order_id
-    if chance < 0.4:
+    if chance < (0.6 if order.holds else 0.35):  # what lies on a draft must lie on the order
         return PlaceDraft(order_id=id, pay=_pay(world, order.total.minor), confirm=world.choice(("by_hand", "at_once")))
     if chance < 0.65:
         return QuoteOrder(order_id=id, valid_for=timedelta(hours=world.choice((1, 6))))
-    if chance < 0.75:
+    if chance < 0.7:
         return WithdrawQuote(order_id=id, reason="wrong price")
-    if chance < 0.8:
+    if chance < 0.85:
         return HoldOrder(order_id=id, reason="credit limit")
     if chance < 0.95:
         line = Line(sku=world.choice(SKUS), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
@@ -270,7 +270,10 @@ def _amendment(world: World, order: Order) -> Amendment:
 def _amend(world: World, order: Order) -> Command[Any]:
     """At once; or what was amended last is taken back."""
     if world.random.random() < 0.25:
-        return RevertAmendment(order_id=order.order_id, pay=OnAccount())
+        last = order.last_amendment
+        return RevertAmendment(
+            order_id=order.order_id, change_id=last.change_id if last is not None else "", pay=OnAccount()
+        )
     pay = OnAccount() if world.random.random() < 0.3 else None
     return AmendOrder(order_id=order.order_id, amendment=_amendment(world, order), pay=pay)
 

@@ -10,7 +10,6 @@ from datetime import timedelta
 from heapq import heappop, heappush
 from typing import Any, TypeVar
 
-from attrs import frozen
 from pendulum import DateTime, datetime
 
 from ...engine.adapters import Notice
@@ -22,10 +21,12 @@ from ...engine.working import Call, Worker
 from ...management import OrderManagement
 from ...orders.holds import ReleaseHold
 from ...orders.model import Order
+from ...payments.messages import Authorise
 from ...settings import LEASE
 from ...shipments.messages import HandOverShipment, PackShipment, Track
 from ...shipments.model import DELIVERED
 from ...stock.messages import ReceiveStock
+from ...values import frozen
 from .actors import CAST, Actor, Promise, ask, reconcile, resolve, worker
 from .driving import Steps, work
 from .faults import CRASH_NAMES, Crashed, Faults
@@ -289,6 +290,9 @@ class World:
             self.breach("E3", f"{effect_id} is sent under a key that is none of its own")
         if intent.first_sent is None and intent.generation == 1 and intent.token < 2 and not intent.ended:
             self.breach("E7", f"{effect_id} is sent, but nobody has noted that it is being sent: {intent.status}")
+        asks = call.request
+        if isinstance(asks, Authorise) and self.watch.state("payment", asks.payment_id).withdrawn:
+            self.breach("E7", f"{effect_id} is sent, but nobody wants the money any more")
         for other in self.watch.states("effect"):
             before = isinstance(other, Intent) and other.lane == intent.lane and other.effect_id < effect_id
             if before and not other.ended:
