@@ -812,6 +812,16 @@ def a_change_that_has_ended_keeps_its_order(garden: Garden) -> None:
 
 
 @mutant("changes")
+def the_order_does_not_know_its_change(garden: Garden) -> None:
+    garden.forget("change", "the_order_knows_it")
+
+
+@mutant("changes")
+def the_change_outlives_its_order(garden: Garden) -> None:
+    garden.forget("change", "no_change_of_what_has_ended")
+
+
+@mutant("changes")
 def a_confirmed_change_changes_nothing(garden: Garden) -> None:
     garden.forget("change", "amend_the_order")
 

@@ -60,6 +60,8 @@ def order_and_all(view: View, order_id: str) -> Iterator[Breach]:
         yield from laws_of(view, *key, view.state(*key))
     for refund_id, refund in view.find("refund", order=order_id):
         yield from laws_of(view, "refund", refund_id, refund)
+    for change_id, change in view.find("change", order=order_id):
+        yield from laws_of(view, "change", change_id, change)
     for effect_id, intent in view.find("effect", group=order_id):
         yield from laws_of(view, "effect", effect_id, intent)
 
