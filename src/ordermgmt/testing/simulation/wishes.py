@@ -45,6 +45,7 @@ from ...orders.messages import (
 )
 from ...orders.model import IN_THE_HOUSE, Address, Order
 from ...orders.prices import cost
+from ...payments.messages import CapturePayment
 from ...pricing.terms import Discount, Surcharge, Tax
 from ...refunds.messages import RequestRefund
 from ...shipments.messages import (
@@ -160,6 +161,10 @@ def _hold(world: World, order: Order) -> Command[Any]:
     """Somebody has doubts about the order, notes them, or lets it go on: what waits is released most often."""
     if order.holds and world.random.random() < 0.5:
         return ReleaseHold(order_id=order.order_id, reason=world.choice(list(order.holds)))
+    if order.holds and order.payments and world.random.random() < 0.2:  # refused: what waits is not paid for
+        payment_id = world.choice(list(order.payments))
+        open_minor = max(order.payments[payment_id].amounts.open, 1)
+        return CapturePayment(payment_id=payment_id, amount=Money.of_minor(open_minor, order.currency))
     if world.random.random() < 0.2:
         return AddNote(order_id=order.order_id, text="looked at it")
     return HoldOrder(order_id=order.order_id, reason=world.choice(("address", "credit limit")))
@@ -275,7 +280,9 @@ def _amend(world: World, order: Order) -> Command[Any]:
             order_id=order.order_id, change_id=last.change_id if last is not None else "", pay=OnAccount()
         )
     pay = OnAccount() if world.random.random() < 0.3 else None
-    return AmendOrder(order_id=order.order_id, amendment=_amendment(world, order), pay=pay)
+    moved = Address(name="Ann", street=f"Short Lane {world.actions}", city="York", country="GB")
+    ship_to = moved if world.random.random() < 0.2 else None
+    return AmendOrder(order_id=order.order_id, amendment=_amendment(world, order), ship_to=ship_to, pay=pay)
 
 
 def _change(world: World, order: Order) -> Command[Any]:
