@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
 
@@ -15,6 +15,7 @@ from ..orders.amending import Settlement
 from ..orders.amendment import Amendment, Revision
 from ..orders.messages import OnAccount, PaidElsewhere, Pay, PayNow
 from ..orders.model import Address, Terms
+from ..values import frozen
 from .model import OrderChange
 
 EXPIRES_IN = timedelta(days=7)

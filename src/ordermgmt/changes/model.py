@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import frozen
 from pendulum import DateTime
 
 from ..engine.messages import Personal
 from ..orders.amending import Settlement
 from ..orders.amendment import Revision
 from ..orders.model import Address
+from ..values import frozen
 
 OPEN = frozenset(("drafted", "requested"))
 """Statuses of a change that waits for somebody."""

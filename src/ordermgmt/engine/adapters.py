@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 
 from ..errors import InvalidInput, OrderManagementError
+from ..values import frozen
 from .messages import checked_choice, checked_type
 
 IDEMPOTENCY = ("none", "key", "reference")

@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any, overload
 
-from attrs import evolve, frozen
+from attrs import evolve
 from pendulum import DateTime
 
 from ..errors import InvalidInput, NotAllowed, OrderManagementError, Refused
+from ..values import frozen
 from .approvals import NeedsApproval
 from .assembly import Assembly
 from .capability import Policy, Seen

@@ -16,11 +16,12 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import attrs
-from attrs import define, field, frozen
+from attrs import define, field
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import InvalidInput, Refused
+from ..values import frozen
 from .capability import Capability, Rule, Seen, as_type, changed, on, require, story
 from .codec import fingerprint, to_json
 from .lifecycle import Lifecycle

@@ -11,10 +11,11 @@ from types import MemberDescriptorType
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 
 from ..errors import NotFound, Refused
+from ..values import frozen
 from .codec import Upcaster
 from .lifecycle import Lifecycle
 from .messages import Command, Effect, Event, Replies, check_id

@@ -14,10 +14,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
-from attrs import frozen
 from pendulum import DateTime
 
 from ..errors import Misconfigured
+from ..values import frozen
 from .instants import from_text, to_text
 from .messages import Personal
 

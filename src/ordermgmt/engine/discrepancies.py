@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
+from ..values import frozen
 from .capability import Capability, Rule, Seen, as_type, changed, require
 from .lifecycle import Lifecycle
 from .messages import Command, Event, News, check_name, checked_name, checked_note

@@ -14,11 +14,12 @@ from hashlib import blake2b
 from typing import Any, ClassVar
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
+from ..values import frozen
 from .capability import Capability, Evolve, Rule, Seen, as_type, changed, require
 from .codec import Frozen
 from .instants import later, to_text

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from attrs import frozen
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
+from ..values import frozen
 from .capability import Capability, Rule, Seen, as_type, changed, on, require, story
 from .codec import Frozen
 from .instants import to_text

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import attrs
-from attrs import frozen
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
+from ..values import frozen
 from .capability import Capability, Rule, Seen, as_type, changed, require
 from .codec import Frozen
 from .instants import to_text

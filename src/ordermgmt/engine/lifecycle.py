@@ -19,13 +19,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import Factory, define, evolve, field
 from statemachine import Event, State, StateMachine
 from statemachine.exceptions import InvalidDefinition
 from statemachine.factory import StateMachineMetaclass
 from statemachine.transition_list import TransitionList
 
 from ordermgmt.errors import Misconfigured
+from ordermgmt.values import frozen
 
 
 @define

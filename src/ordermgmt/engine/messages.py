@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeGuard, TypeVar
 
-from attrs import frozen
 from pendulum import DateTime
 
 from ..errors import InvalidInput
+from ..values import frozen
 from .transaction import Key
 
 State_co = TypeVar("State_co", covariant=True)

@@ -11,8 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from attrs import frozen
-
+from ..values import frozen
 from .assembly import Assembly
 from .requests import Job, Result
 from .transaction import Key

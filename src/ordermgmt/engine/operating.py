@@ -6,10 +6,11 @@ from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from pendulum import DateTime
 
 from ..errors import InvalidInput, NotFound
+from ..values import frozen
 from .adapters import Listing, Notice
 from .capability import changed
 from .codec import Opaque

@@ -14,9 +14,8 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from attrs import frozen
-
 from ..errors import InvalidInput, Misconfigured, NotFound, OrderManagementError, Refused
+from ..values import frozen
 from .capability import Policy
 from .messages import check_text, is_listed, shorten
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
+from ..values import frozen
 from .capability import Capability, Rule, Seen, as_type, changed, require
 from .lifecycle import Lifecycle
 from .messages import Command, Event, checked_note

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
+from ..values import frozen
 from .messages import Command
 from .transaction import Key, Write
 

@@ -14,7 +14,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from attrs import field, frozen
+from attrs import field
+
+from ..values import frozen
 
 Key = tuple[str, str]
 """Kind and id of an entity: ``("order", "A-1")``."""

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from attrs import frozen
 from pendulum import DateTime
 
+from ..values import frozen
 from .adapters import Capabilities
 from .effects import Intent
 

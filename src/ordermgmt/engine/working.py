@@ -12,10 +12,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from pendulum import DateTime
 
 from ..errors import Conflict
+from ..values import frozen
 from .adapters import Adapter, CannotTell, NotThere
 from .assembly import Assembly
 from .capability import changed

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import Misconfigured
+from ..values import frozen
 from .assembly import Assembly
 from .codec import from_json
 from .messages import Event

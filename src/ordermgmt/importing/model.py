@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import InvalidInput
+from ..values import frozen
 
 ERRORS = ("keep", "all")
 """What happens where some rows are bad: the good ones are kept, or it is all or nothing."""

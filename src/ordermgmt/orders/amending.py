@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
 
@@ -27,6 +27,7 @@ from ..engine.messages import (
 from ..errors import InvalidInput, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money, UnitPrice
 from ..stock.messages import stock_key
+from ..values import frozen
 from .addresses import checked_address, lookups_of_addresses
 from .amendment import (
     Amendment,

@@ -11,12 +11,13 @@ from itertools import islice
 from typing import Any, cast
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 
 from ..engine.capability import changed
 from ..engine.messages import check_id, check_text, is_listed, shorten
 from ..errors import InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
+from ..values import frozen
 from .lifecycle import UNIT_ARROWS
 from .messages import Line, Moved
 from .model import GONE_OUT, LINES_MAX, Charge, LineBefore, Order, OrderLine

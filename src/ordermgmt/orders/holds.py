@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
 from ..engine.messages import PERSONAL, Event, Personal, checked_note, checked_text
 from ..errors import AlreadyExists, NotFound, Refused
+from ..values import frozen
 from .messages import MoneyAsked, Move, OrderCommand
 from .model import Hold, Note, Order, balance
 

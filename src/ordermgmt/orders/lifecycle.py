@@ -7,10 +7,10 @@ reopened.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from attrs import frozen
 from statemachine import State, StateMachine
 
 from ordermgmt.engine.lifecycle import Lifecycle
+from ordermgmt.values import frozen
 
 
 class OrderChart(StateMachine):

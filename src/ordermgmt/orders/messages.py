@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar, cast
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
 
@@ -48,6 +48,7 @@ from ..pricing.terms import (
     taxes_of,
     unit_price_of,
 )
+from ..values import frozen
 from .lifecycle import UNIT_ARROWS
 from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, Terms
 
@@ -224,7 +225,7 @@ class OrderEntry(Command[Order]):
     location: str = field(default="main", validator=checked_id)
     """Where the goods are taken from."""
     carrier: str = field(default="", validator=checked_note)
-    """The carrier's name in the shop; empty where the host delivers itself."""
+    """The carrier's name in the shop; empty where the host delivers itself.  `NotFound` where the shop has others."""
     reference: str = field(default="", validator=checked_note)
     """The buyer's own number for the order."""
     external: str = field(default="", validator=checked_external)

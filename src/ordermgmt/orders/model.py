@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 
 from ..engine.capability import changed
@@ -17,6 +17,7 @@ from ..money import Money, UnitPrice, cumulative
 from ..payments.model import Amounts
 from ..pricing.explanation import Entry, Explanation
 from ..pricing.model import Parts, PriceTerms
+from ..values import frozen
 from .lifecycle import BUCKETS, UNIT_ARROWS
 from .stretches import Stretch, share, whole
 

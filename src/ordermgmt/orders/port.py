@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol, cast
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import optional
 
 from ..engine.messages import checked_choice, checked_note, checked_type, is_listed, shorten
 from ..errors import InvalidInput, Misconfigured
+from ..values import frozen
 from .model import Address
 
 KINDS = ("stocked", "digital", "service")

@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Capability, Rule, Seen, as_type, changed
 from ..engine.messages import Command, Event, Key, check_name
 from ..errors import Refused
+from ..values import frozen
 from .messages import Line, OrderEntered
 from .model import Order, OrderLine
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ..money import UnitPrice, cumulative
 from ..pricing.model import Parts
+from ..values import frozen
 
 
 @frozen

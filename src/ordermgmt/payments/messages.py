@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 
 from ..engine.instants import check_instant
 from ..engine.messages import Command, Effect, Event, Key, News, checked_id, checked_note, checked_text, shorten
 from ..errors import InvalidInput
 from ..money import Money
+from ..values import frozen
 from .model import AUTHORISED, CAPTURED, CHARGED_BACK, EXPIRED, REFUNDED, SOLD, VOIDED, Fact, Payment
 
 CARD_DIGITS = range(13, 20)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
+
+from ..values import frozen
 
 AUTHORISED = "authorised"
 CAPTURED = "captured"

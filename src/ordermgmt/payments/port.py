@@ -6,11 +6,12 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import field
 
 from ..engine.adapters import CannotTell, Capabilities, NotThere
 from ..engine.effects import Outcome
 from ..engine.messages import checked_type
+from ..values import frozen
 from .messages import PaymentEffect
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
-
 from ..money import Money, UnitPrice, cumulative
+from ..values import frozen
 from .explanation import Entry, Explanation
 from .terms import Discount, RoundingPolicy, Tax, percentage
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from ..engine.messages import check_text, checked_note, is_listed
 from ..errors import InvalidInput, Misconfigured, Refused
+from ..values import frozen
 from .terms import TAXES_MAX, Tax, several
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import InvalidInput
 from ..money import (
@@ -22,6 +22,7 @@ from ..money import (
     exponent,
     round_ratio,
 )
+from ..values import frozen
 from .discounting import give, give_one, targets_of
 from .model import NotGiven, Priced, PricedCharge, PricedLine, PriceTerms
 from .targets import Target, factors_of, foreign

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import frozen
-
 from ..money import CurrencyMismatch
+from ..values import frozen
 from .model import Given
 from .terms import PPM, Tax
 

@@ -8,12 +8,13 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import optional
 
 from ..engine.messages import check_text, checked_choice, checked_text, checked_type, is_listed, shorten
 from ..errors import InvalidInput
 from ..money import Money, Rounding, UnitPrice, scaled
+from ..values import frozen
 
 PPM: Final = 1_000_000
 """Rates are kept in parts per million: 1 % is 10,000 of them, so that a percentage may have four decimals."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import optional
 
 from ..engine.messages import Command, Event, News, checked_id, checked_note
 from ..money import Money
 from ..payments.messages import PaymentEffect, checked_positive
+from ..values import frozen
 from .model import Refund
 
 

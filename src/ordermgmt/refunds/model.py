@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from ..money import Money
+from ..values import frozen
 
 
 @frozen(kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field
 from pendulum import DateTime
 
 from ..engine.messages import Personal
 from ..orders.model import Address
+from ..values import frozen
 
 IN_TRANSIT = "in_transit"
 DELIVERED = "delivered"

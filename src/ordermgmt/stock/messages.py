@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import field
 
 from ..engine.messages import Command, Event, Key, checked_id, checked_note, checked_text
 from ..money import check_quantity
+from ..values import frozen
 from .model import Claim, Reservation, Stock
 
 SKU_MAX = 200

@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol, TextIO
 
-from attrs import frozen
-
 from ordermgmt.engine.transaction import UNFINISHED, Entry, Key, PersonalValue, Query, Row, Storage
 from ordermgmt.errors import Misconfigured, StorageFailed
+from ordermgmt.values import frozen
 
 __all__ = ["Moved", "Movable", "export_store", "fingerprint", "import_store"]
 

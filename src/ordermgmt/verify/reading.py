@@ -7,11 +7,12 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import msgspec
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 
 from ..engine.assembly import Assembly
 from ..engine.transaction import Found, Key, Query, Row, Storage
 from ..errors import OrderManagementError
+from ..values import frozen
 
 PAGE = 500
 """Rows, or events, looked at in one read."""
