@@ -7,12 +7,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 
 from ordermgmt import (
     Address,
     AsyncOrderManagement,
     CheckedAddress,
+    Content,
+    DraftOrder,
     InvalidInput,
     Item,
     ListedItems,
@@ -23,6 +26,7 @@ from ordermgmt import (
     OrderManagement,
     PackShipment,
     PlaceOrder,
+    PlanShipment,
     ReceiveStock,
     Tax,
 )
@@ -102,12 +106,35 @@ def test_adapters_are_given_by_their_names(shop: Any, argument: str, adapters: A
         shop(storage=MemoryStorage(), **{argument: adapters})
 
 
-def test_an_adapter_that_is_not_there_is_to_be_given_to_the_shop() -> None:
+def dhl(order_id: str = "B") -> PlaceOrder:
+    return PlaceOrder(order_id=order_id, lines=[line("mug", 1)], pay=OnAccount(), carrier="dhl")
+
+
+def plan_with_dhl(shop: OrderManagement) -> None:
+    shop.handle(attrs.evolve(dhl(), carrier=""))
+    shop.handle(PlanShipment(contents=[Content("B", "1", 1)], carrier="dhl"))
+
+
+ASKED: list[Callable[[OrderManagement], object]] = [
+    lambda shop: shop.handle(dhl()),
+    lambda shop: shop.handle(DraftOrder(order_id="B", lines=[line("mug", 1)], carrier="dhl")),
+    plan_with_dhl,
+]
+
+
+@pytest.mark.parametrize("ask", ASKED, ids=["placing", "drafting", "planning"])
+def test_a_carrier_that_is_not_there_is_to_be_given_to_the_shop(ask: Callable[[OrderManagement], object]) -> None:
     shop, _ = place(carriers={"post": FakeCarrier()})
-    shop.handle(PlaceOrder(order_id="B", lines=[line("mug", 1)], pay=OnAccount(), carrier="dhl"))
     with pytest.raises(NotFound) as no:
-        shop.handle(PackShipment(shipment_id="B:s1"))
+        ask(shop)
     assert str(no.value) == "there is no carrier 'dhl'; check the name, or give the shop one: carriers={'dhl': …}"
+
+
+def test_a_shop_that_only_sells_need_not_know_who_delivers() -> None:
+    shop, _ = place()
+    assert shop.handle(dhl()).ship_by == "dhl"
+    with pytest.raises(NotFound, match="there is no carrier 'dhl'"):
+        shop.handle(PackShipment(shipment_id="B:s1"))
 
 
 @pytest.mark.parametrize("commands", [None, ReceiveStock(sku="mug", quantity=1), "x"])

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
-from attrs import define, field, frozen
+from attrs import define, field
 from attrs.validators import optional
 from pendulum import DateTime
 
@@ -19,6 +19,7 @@ from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
 from ..engine.messages import Event, Key, checked_choice, checked_note, checked_type
 from ..errors import AlreadyExists, InvalidInput, Refused
 from ..stock.messages import stock_key
+from ..values import frozen
 from .addresses import lookups_of_addresses
 from .messages import (
     CONFIRM,
@@ -36,7 +37,7 @@ from .messages import (
 from .model import DRAFT, Order, Terms
 from .prices import lookups_of_prices
 from .references import ReturnReference, returned_by
-from .rules import agreed, confirmed_at_once, entered, evolve_entered, total_of
+from .rules import agreed, confirmed_at_once, entered, evolve_entered, lookups_of_carrier, total_of
 
 
 @define
@@ -282,7 +283,7 @@ def _by_id(command: Any) -> str:
 def lookups_of_entry(command: Any) -> Iterable[Key]:
     """What ports are asked before an order is drafted or placed."""
     skus = {("items", line.sku) for line in command.lines}
-    return {*skus, *lookups_of_addresses(command), *lookups_of_prices(command)}
+    return {*skus, *lookups_of_addresses(command), *lookups_of_prices(command), *lookups_of_carrier(command)}
 
 
 def named(command: Any, new_id: Any) -> Any:

@@ -219,6 +219,7 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
     items = {line.sku: seen.looked_up("items", line.sku) for line in command.lines}
     if unknown := tuple(sku for sku, item in items.items() if item is None):
         raise UnknownSku(unknown)
+    check_carrier(command.carrier, seen)
     ids = line_ids(command.lines)
     check_lines(command.channel, order_id, zip(ids, command.lines, strict=True))
     classes = [items[line.sku].tax_class for line in command.lines]
@@ -264,6 +265,17 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
         "requested_at": command.requested_at,
         "pricing": result.terms if result is not None else None,
     }
+
+
+def lookups_of_carrier(command: Any) -> Iterable[Key]:
+    """Whether the shop has the carrier that a command names."""
+    return [("carriers", command.carrier)] if command.carrier else []
+
+
+def check_carrier(carrier: str, seen: Seen) -> None:
+    """Raises `NotFound` for a carrier that the shop does not have, though it has others."""
+    if seen.looked_up("carriers", carrier) is False:
+        raise NotFound("carrier", carrier)
 
 
 def confirmed_at_once(order: Order | None, placed: OrderPlaced, seen: Seen) -> Iterable[Event]:

@@ -11,6 +11,7 @@ from ..engine.capability import Capability, Hearing, Rule
 from ..engine.lifecycle import Lifecycle
 from ..engine.messages import Command
 from ..orders.messages import ConfirmOrder
+from ..orders.rules import lookups_of_carrier
 from ..payments.messages import RecordAuthorisation, RecordSale
 from .flow import ANSWERS, REACTIONS, heard
 from .lifecycle import SHIPMENT
@@ -82,6 +83,7 @@ shipments = Capability(
             plan,
             _by_id,
             keys=rows_of_plan,
+            lookups=lookups_of_carrier,
             named=lambda command, new_id: (
                 command if command.shipment_id else attrs.evolve(command, shipment_id=new_id())
             ),

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
 
@@ -31,6 +31,7 @@ from ..engine.messages import (
 from ..errors import InvalidInput
 from ..money import check_quantity
 from ..orders.model import LINES_MAX, Address
+from ..values import frozen
 from .model import IN_TRANSIT, Content, Label, Scan, Shipment
 
 URL_MAX = 2_000
@@ -104,7 +105,10 @@ def _occurred(at: datetime | None) -> DateTime | None:
 
 @frozen(kw_only=True)
 class PlanShipment(Command[Shipment]):
-    """Plan a parcel: reserved units of one or several orders that will go out together."""
+    """Plan a parcel: reserved units of one or several orders that will go out together.
+
+    Refused with `OverPlanned`, and with `NotFound` for a carrier that the shop does not have, though it has others.
+    """
 
     shipment_id: str | None = field(default=None, validator=optional(checked_id))
     contents: tuple[Content, ...] = field(converter=_contents)

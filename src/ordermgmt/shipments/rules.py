@@ -13,7 +13,7 @@ from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..orders.messages import order_key
 from ..orders.model import Address, Order
-from ..orders.rules import payment_id
+from ..orders.rules import check_carrier, payment_id
 from .messages import (
     AskLabel,
     CancelShipment,
@@ -120,6 +120,7 @@ def plan(command: PlanShipment, state: Shipment | None, seen: Seen, at: DateTime
             raise NotFound("line", f"{content.order_id}/{content.line_id}")
         if order.status in ("cancelled", "rejected", "expired", "closed"):
             raise InvalidInput(f"order {order.order_id} is {order.status}; nothing of it can be shipped")
+    check_carrier(command.carrier, seen)
     contents = _unplanned(command, seen) if command.beside else command.contents
     if not contents:
         return
