@@ -113,8 +113,9 @@ def api() -> str:
             about, cls = FRONT[folder]
             parts += [about, _methods(cls)]
         parts.append(_names(ordermgmt, names))
-    for module in (ordermgmt.storage, ordermgmt.testing):
-        parts += [f"## `{module.__name__}`", inspect.getdoc(module) or "", _names(module, module.__all__)]
+    stores = sorted([*ordermgmt.storage.__all__, *ordermgmt.storage.WITH_POSTGRES])
+    for module, names in ((ordermgmt.storage, stores), (ordermgmt.testing, ordermgmt.testing.__all__)):
+        parts += [f"## `{module.__name__}`", inspect.getdoc(module) or "", _names(module, names)]
     return _page(parts)
 
 

@@ -6,15 +6,26 @@ from ordermgmt.storage.memory import MemoryStorage
 from ordermgmt.storage.sqlite import NewerSchema, SqliteStorage
 
 if TYPE_CHECKING:
-    from ordermgmt.storage.postgres import PostgresStorage
+    from ordermgmt.storage.postgres import PostgresStorage as PostgresStorage
+    from ordermgmt.storage.postgres_async import AsyncPostgresStorage as AsyncPostgresStorage
 
-__all__ = ["MemoryStorage", "NewerSchema", "PostgresStorage", "SqliteStorage"]
+__all__ = ["MemoryStorage", "NewerSchema", "SqliteStorage"]
+# Imported by name only: `import *` takes all that is listed above, and must not need an extra.
+WITH_POSTGRES = ("AsyncPostgresStorage", "PostgresStorage")
 
 
 def __getattr__(name: str) -> object:
-    # Its driver is an extra, and takes as long to import as the rest of the library; so only who asks for it pays.
+    # Their driver is an extra, and takes as long to import as the rest of the library; so only who asks for it pays.
     if name == "PostgresStorage":
         from ordermgmt.storage.postgres import PostgresStorage  # noqa: PLC0415 - see above
 
         return PostgresStorage
+    if name == "AsyncPostgresStorage":
+        from ordermgmt.storage.postgres_async import AsyncPostgresStorage  # noqa: PLC0415 - see above
+
+        return AsyncPostgresStorage
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *WITH_POSTGRES])

@@ -106,7 +106,7 @@ class Own:
         self._session = session(busy_timeout, statement_timeout, idle_timeout)
         self._closed = False
         self._start()
-        _everyone.add(self)
+        keep_out_of_forks(self)
 
     def _start(self) -> None:
         self._pid = os.getpid()
@@ -161,7 +161,7 @@ class Own:
 
     def give_back(self, connection: Connection) -> None:
         if os.getpid() != self._pid:
-            _left_to_the_parent.append(connection)
+            left_to_the_parent.append(connection)
             return
         self._lent.discard(connection)
         if connection.closed:
@@ -191,7 +191,7 @@ class Own:
     def forget(self) -> None:
         """In a forked child: leave the parent's connections alone for ever, and start with none."""
         # Closing one here would say goodbye to the server in the parent's name.
-        _left_to_the_parent.extend([*self._idle, *self._lent])
+        left_to_the_parent.extend([*self._idle, *self._lent])
         self._start()
 
 
@@ -246,18 +246,32 @@ class Hosts:
         self._closed = True
 
 
-_everyone = WeakSet[Own]()
-_left_to_the_parent: list[Connection] = []
+class Forkable(Protocol):
+    """Whoever holds connections that no forked child may use."""
+
+    def close_idle(self) -> None: ...
+
+    def forget(self) -> None: ...
+
+
+_everyone = WeakSet[Forkable]()
+left_to_the_parent: list[Any] = []
+"""Connections that a forked child has, and must neither use nor close."""
+
+
+def keep_out_of_forks(one: Forkable) -> None:
+    """From now on, what is idle there is closed before a fork, and what is lent is left alone by the child."""
+    _everyone.add(one)
 
 
 def _before_fork() -> None:
-    for own in list(_everyone):
-        own.close_idle()
+    for one in list(_everyone):
+        one.close_idle()
 
 
 def _after_fork_in_child() -> None:
-    for own in list(_everyone):
-        own.forget()
+    for one in list(_everyone):
+        one.forget()
 
 
 if hasattr(os, "register_at_fork"):

@@ -53,3 +53,29 @@ class Reading:
 
     def persons(self, *, after: str = "", limit: int = 1000) -> Sequence[PersonalValue]:
         return self._ask(questions.persons(self._texts, after, limit))
+
+
+class AsyncReading:
+    """`Reading`, awaited: what the storage port asks for."""
+
+    _texts: Statements
+
+    async def _ask(self, question: Question[Answer]) -> Answer:
+        raise NotImplementedError
+
+    async def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
+        return await self._ask(questions.read(self._texts, keys))
+
+    async def find(self, query: Query) -> Sequence[Found]:
+        """See `Reading.find`."""
+        question = questions.find(self._texts, query)
+        return await self._ask(question) if question else []
+
+    async def history(self, key: Key, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        return await self._ask(questions.history(self._texts, key, after, limit))
+
+    async def personal(self, refs: Collection[str]) -> Mapping[str, bytes]:
+        return await self._ask(questions.personal(self._texts, refs))
+
+    async def statuses(self, kind: str) -> Mapping[str, int]:
+        return await self._ask(questions.statuses(self._texts, kind))

@@ -1,0 +1,263 @@
+"""A store in PostgreSQL for asyncio: the same tables, statements and promises as `PostgresStorage`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from ordermgmt.engine.transaction import Entry, Key, Row, Write
+from ordermgmt.errors import Misconfigured, MissingExtra
+
+try:
+    import psycopg
+except ImportError as problem:
+    raise MissingExtra("AsyncPostgresStorage needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
+
+from ordermgmt.storage import postgres_questions as questions
+from ordermgmt.storage.postgres_async_connections import (
+    AsyncBorrowed,
+    AsyncHosts,
+    AsyncLender,
+    AsyncOwn,
+    AsyncPool,
+    act_async,
+)
+from ordermgmt.storage.postgres_course import Course, feed
+from ordermgmt.storage.postgres_questions import Question
+from ordermgmt.storage.postgres_reading import Answer, AsyncReading
+from ordermgmt.storage.postgres_schema import checked_name
+from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, check_numbers, failure, has_died, preparing
+from ordermgmt.storage.postgres_steps import (
+    AsyncConnection,
+    Elsewhere,
+    Pause,
+    Step,
+    drive_async,
+    rows_async,
+    undo,
+)
+from ordermgmt.storage.postgres_texts import BEGIN, Statements
+
+__all__ = ["AsyncPostgresStorage"]
+
+
+class AsyncPostgresStorage(AsyncReading):
+    """Keeps everything in one schema of a PostgreSQL database, on awaited connections: for `AsyncOrderManagement`.
+
+    It is the same store as `PostgresStorage`: both may work on one schema at the same time, and what that promises,
+    this one does.  A task that is cancelled gives its connection back with its transaction undone.
+
+    The server is looked at, and the tables are made, when it is used first, or by ``await storage.open()`` or
+    ``async with``.  From then on it serves that event loop, until the loop is closed.
+
+    Args:
+        database: Where it is: a connection string (``"postgresql://user@host/shop"``), or your own pool of psycopg's
+            awaited connections (`psycopg_pool.AsyncConnectionPool`), which stays yours to open and to close.
+        schema: The schema for its tables; made if there is none.
+        connections_max: How many connections of its own it opens at most.  Your pool has its own limit.
+        busy_timeout: Seconds to wait for rows that others hold, for a free connection, and for a server that restarts.
+        statement_timeout: Seconds after which the server gives a single statement up.
+        idle_timeout: Seconds after which the server ends a transaction whose process has stopped, and frees its rows.
+            These three are set on the store's own connections; those of your pool keep what you gave them.
+
+    Raises `Misconfigured` for a server that could lose what it acknowledged, and for a second event loop; `NewerSchema`
+    where a newer release wrote; `StorageFailed` where the server cannot be reached.
+    """
+
+    volatile = False
+    exclusive = False
+    awaits = True
+    installation: str = ""
+    """A random id given to the schema when it was made; a copy has the same.  Known once the store is open."""
+
+    def __init__(
+        self,
+        database: str | AsyncPool,
+        *,
+        schema: str = "ordermgmt",
+        connections_max: int = 10,
+        busy_timeout: float = 30.0,
+        statement_timeout: float = 60.0,
+        idle_timeout: float = 60.0,
+    ) -> None:
+        self._texts = Statements(checked_name(schema))
+        self.schema = schema
+        check_numbers(connections_max, busy_timeout, statement_timeout, idle_timeout)
+        self._connections = _lender(database, connections_max, busy_timeout, statement_timeout, idle_timeout)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect, look at the server, and bring the schema up to date, unless that was done before."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop or self._pid != os.getpid():
+            self._settle_in(loop)
+        if not self.installation:
+            async with self._opening:
+                if not self.installation:
+                    self.installation = await self._prepared()
+
+    def _settle_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None and self._pid == os.getpid():
+            if not self._loop.is_closed():
+                raise Misconfigured(
+                    "this AsyncPostgresStorage serves another event loop, which is still there; make a store for each "
+                    "loop, or use PostgresStorage, which serves all of them in threads"
+                )
+            self._connections.move()
+        self._loop, self._pid, self._opening, self.installation = loop, os.getpid(), asyncio.Lock(), ""
+
+    async def _prepared(self) -> str:
+        try:
+            await self._connections.prove()
+            async with AsyncBorrowed(self._connections) as connection:
+                on_it = partial(act_async, connection)
+                try:
+                    return await drive_async(preparing(self._texts), on_it)
+                finally:
+                    await drive_async(undo(connection), on_it)
+        except BaseException as error:
+            self._connections.close_idle()
+            if isinstance(error, psycopg.Error):
+                raise failure(error) from error
+            raise
+
+    def transaction(self) -> AsyncPostgresTransaction:
+        return AsyncPostgresTransaction(self.open, self._connections, self._texts)
+
+    async def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        """See `PostgresStorage.feed`."""
+        return await drive_async(feed(self._texts, after, limit, self._connections.busy_timeout), self._look)
+
+    async def _look(self, step: Question[Any] | Pause) -> Any:
+        return await (asyncio.sleep(step.seconds) if isinstance(step, Pause) else self._ask(step))
+
+    async def erase(self, subject: str) -> int:
+        """Forget every value about a person; the server overwrites them when it vacuums the table."""
+        return await self._ask(questions.erase(self._texts, subject))
+
+    async def close(self) -> None:
+        """Close its own connections; whoever is in a transaction may still end it."""
+        await self._connections.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _ask(self, question: Question[Answer]) -> Answer:
+        """The answer to a question; asked again where the connection had died since it was used last."""
+        await self.open()
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                async with AsyncBorrowed(self._connections) as connection:
+                    try:
+                        return question.read(await rows_async(connection, *question[:2]) if question.text else [])
+                    except psycopg.OperationalError:
+                        if attempt == ATTEMPTS_MAX or not connection.closed:
+                            raise
+            except psycopg.Error as error:
+                raise failure(error) from error
+        raise AssertionError  # pragma: no cover - the last time it was raised
+
+
+class AsyncPostgresTransaction:
+    """An open transaction of an `AsyncPostgresStorage`: the rows it has loaded are nobody else's until it ends."""
+
+    __slots__ = ("_connection", "_connections", "_course", "_holds", "_open", "_texts")
+
+    _connection: AsyncConnection
+    _course: Course
+
+    def __init__(self, open: Callable[[], Awaitable[None]], connections: AsyncLender, statements: Statements) -> None:
+        self._open = open
+        self._connections = connections
+        self._texts = statements
+        self._holds = False
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        try:
+            self._connection = await self._begun()
+        except psycopg.Error as error:
+            raise failure(error) from error
+        self._holds = True
+        self._course = Course(self._connection, self._texts, self._connections.busy_timeout)
+        return self
+
+    async def _begun(self) -> AsyncConnection:
+        attempt = 0
+        while True:
+            attempt += 1
+            connection = await self._connections.borrow()
+            try:
+                await connection.execute(BEGIN)
+            except BaseException as error:
+                died = has_died(connection, error)
+                await self._connections.give_back(connection)
+                # An idle connection dies with the server it was opened to; the next one is a fresh one.
+                if died and attempt < ATTEMPTS_MAX:
+                    continue
+                raise
+            return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._course.end()
+        if self._holds and self._course.is_ours:
+            await self._release()
+
+    async def _release(self) -> None:
+        self._holds = False
+        try:
+            await drive_async(undo(self._connection), partial(act_async, self._connection))
+        finally:
+            await self._connections.give_back(self._connection)
+
+    async def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:
+        return await drive_async(self._course.load(keys, skip_locked=skip_locked), self._act)
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        await drive_async(self._course.commit(writes), self._act)
+
+    async def _act(self, step: Step) -> Any:
+        if not isinstance(step, Elsewhere):
+            return await act_async(self._connection, step)
+        await self._release()  # it may have been the only one
+        async with AsyncBorrowed(self._connections) as other:
+            return await drive_async(step.steps, partial(act_async, other))
+
+
+def _lender(
+    database: str | AsyncPool,
+    connections_max: int,
+    busy_timeout: float,
+    statement_timeout: float,
+    idle_timeout: float,
+) -> AsyncLender:
+    if isinstance(database, str):
+        return AsyncOwn(
+            database,
+            connections_max=connections_max,
+            busy_timeout=busy_timeout,
+            statement_timeout=statement_timeout,
+            idle_timeout=idle_timeout,
+        )
+    if not callable(getattr(database, "connection", None)):
+        raise Misconfigured(
+            f"{type(database).__name__} is neither a connection string nor a pool; give AsyncPostgresStorage "
+            '"postgresql://user@host/shop", or a psycopg_pool.AsyncConnectionPool'
+        )
+    return AsyncHosts(database, busy_timeout)

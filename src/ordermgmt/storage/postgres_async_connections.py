@@ -1,0 +1,261 @@
+"""The awaited connections of a PostgreSQL store: opened, judged, lent and given back on one event loop.
+
+As in `postgres_connections`: either a few of the store's own, or each borrowed from a pool of the host's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary, WeakSet
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from ordermgmt.errors import Misconfigured, StorageFailed
+from ordermgmt.storage.postgres_connections import keep_out_of_forks, left_to_the_parent
+from ordermgmt.storage.postgres_sessions import (
+    CLOSED,
+    RECONNECT_SECONDS,
+    all_lent,
+    checked_conninfo,
+    failure,
+    judging,
+    session,
+)
+from ordermgmt.storage.postgres_steps import Ask, AsyncConnection, Close, Do, Pause, drive_async, rows_async
+from ordermgmt.storage.postgres_texts import adapt
+
+IDLE = TransactionStatus.IDLE
+
+
+class AsyncPool(Protocol):
+    """What we need of a pool of the host's: psycopg_pool's `AsyncConnectionPool` has it."""
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+
+
+class AsyncLender(Protocol):
+    """Where the store takes its connections from."""
+
+    busy_timeout: float
+
+    async def prove(self) -> None: ...
+
+    def close_idle(self) -> None: ...
+
+    def move(self) -> None: ...
+
+    async def borrow(self) -> AsyncConnection: ...
+
+    async def give_back(self, connection: AsyncConnection) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def act_async(connection: AsyncConnection, step: Any) -> Any:
+    """Do a step on this connection."""
+    match step:
+        case Ask(text=text, values=values):
+            return await rows_async(connection, text, values)
+        case Do(text=text):
+            return await connection.execute(text)
+        case Pause(seconds=seconds):
+            return await asyncio.sleep(seconds)
+        case Close():
+            return await connection.close()
+        case other:  # pragma: no cover - nothing else is asked of a connection
+            raise AssertionError(other)
+
+
+class AsyncBorrowed:
+    """A connection for the time of one call."""
+
+    def __init__(self, connections: AsyncLender) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> AsyncConnection:
+        self._connection = await self._connections.borrow()
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connections.give_back(self._connection)
+
+
+class AsyncOwn:
+    """A few connections of the store's own, opened when they are needed; each is used by one task at a time."""
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        connections_max: int,
+        busy_timeout: float,
+        statement_timeout: float,
+        idle_timeout: float,
+    ) -> None:
+        self.busy_timeout = busy_timeout
+        self._conninfo = checked_conninfo(conninfo)
+        self._max = connections_max
+        self._session = session(busy_timeout, statement_timeout, idle_timeout)
+        self._closed = False
+        self._start()
+        keep_out_of_forks(self)
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[AsyncConnection] = []
+        self._lent = WeakSet[AsyncConnection]()
+        self._places = asyncio.Semaphore(self._max)
+
+    async def borrow(self) -> AsyncConnection:
+        if self._closed:
+            raise StorageFailed(CLOSED)
+        try:
+            async with asyncio.timeout(self.busy_timeout):
+                await self._places.acquire()
+        except TimeoutError:
+            raise all_lent(self._max, self.busy_timeout) from None
+        try:
+            connection = await self._open()
+        except BaseException:
+            self._places.release()
+            raise
+        self._lent.add(connection)
+        return connection
+
+    async def _open(self) -> AsyncConnection:
+        if self._idle:
+            return self._idle.pop()  # the one used last is the warmest
+        deadline = time.monotonic() + self.busy_timeout
+        while True:
+            try:
+                return await self.connect()
+            except psycopg.OperationalError as error:
+                # A server that is starting again after a crash, or was told to: it is back in a moment.
+                if time.monotonic() >= deadline:
+                    raise failure(error) from error
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def connect(self) -> AsyncConnection:
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, fallback_application_name="ordermgmt"
+        )
+        try:
+            await drive_async(judging(), partial(act_async, connection))
+            await connection.execute(self._session)
+            adapt(connection.adapters)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def prove(self) -> None:
+        """Have a connection: where the address or the password is wrong, waiting does not help."""
+        if self._closed:
+            raise StorageFailed(CLOSED)
+        if not self._idle:
+            self._idle.append(await self.connect())
+
+    async def give_back(self, connection: AsyncConnection) -> None:
+        # Nothing here waits, so nobody can cancel it half done.
+        if os.getpid() != self._pid:
+            left_to_the_parent.append(connection)
+            return
+        self._lent.discard(connection)
+        if connection.closed:
+            # Where one has died, the others were most likely opened to the same server that is no more.
+            self.close_idle()
+        elif self._closed or connection.info.transaction_status is not IDLE:
+            await connection.close()
+        else:
+            self._idle.append(connection)
+        self._places.release()
+
+    async def close(self) -> None:
+        """Close what is idle now; what is lent is closed when it comes back."""
+        self._closed = True
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        while self._idle:
+            # It waits for nothing, and there may be nobody to await it: before a fork, or when the loop has ended.
+            with suppress(StopIteration):
+                self._idle.pop().close().send(None)
+
+    def move(self) -> None:
+        """Serve another event loop, for the one before has ended."""
+        self.close_idle()
+        self._start()
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's connections alone for ever, and start with none."""
+        left_to_the_parent.extend([*self._idle, *self._lent])
+        self._start()
+
+
+class AsyncHosts:
+    """A pool of the host's, who decides how many there are and what time-outs they have."""
+
+    def __init__(self, pool: AsyncPool, busy_timeout: float) -> None:
+        self.busy_timeout = busy_timeout
+        self._pool = pool
+        self._closed = False
+        self._judged = WeakSet[AsyncConnection]()
+        self._lent = WeakKeyDictionary[AsyncConnection, tuple[AbstractAsyncContextManager[AsyncConnection], bool]]()
+
+    async def prove(self) -> None:
+        """Nothing: the pool shows what it has when one is borrowed."""
+
+    def close_idle(self) -> None:
+        """Nothing: what is idle is the pool's."""
+
+    def move(self) -> None:
+        """Nothing: the pool knows which event loop it serves."""
+
+    async def borrow(self) -> AsyncConnection:
+        if self._closed:
+            raise StorageFailed(CLOSED)
+        lending = self._pool.connection()
+        if not hasattr(lending, "__aenter__"):
+            raise Misconfigured(
+                f"{type(self._pool).__name__} is a blocking pool; give AsyncPostgresStorage an awaited one "
+                "(psycopg_pool.AsyncConnectionPool), or use PostgresStorage: AsyncOrderManagement calls it in threads"
+            )
+        try:
+            connection = await lending.__aenter__()
+        except psycopg.Error as error:
+            raise failure(error) from error
+        try:
+            autocommit = connection.autocommit
+            if not autocommit:
+                await connection.set_autocommit(True)
+            self._lent[connection] = (lending, autocommit)
+            if connection not in self._judged:
+                await drive_async(judging(), partial(act_async, connection))
+                adapt(connection.adapters)
+                self._judged.add(connection)
+        except BaseException as error:
+            self._lent.pop(connection, None)
+            await lending.__aexit__(type(error), error, None)
+            raise
+        return connection
+
+    async def give_back(self, connection: AsyncConnection) -> None:
+        lending, autocommit = self._lent.pop(connection)
+        if connection.info.transaction_status is not IDLE:
+            await connection.close()
+        elif not autocommit:
+            await connection.set_autocommit(False)
+        await lending.__aexit__(None, None, None)
+
+    async def close(self) -> None:
+        """Borrow no more; the pool is the host's to close."""
+        self._closed = True
