@@ -38,6 +38,9 @@ from ...shipments.model import DELIVERED, IN_TRANSIT, UNDELIVERABLE, Label, Scan
 from ...values import frozen
 from .faults import Faults
 
+LOST = 0.1
+"""How likely a parcel of the calm never arrives."""
+
 
 class NoAnswer(Exception):
     """The network lost something."""
@@ -418,6 +421,11 @@ class Parcels(Provider):
             return
         scans.append(Scan(kind=kind, occurred_at=self.world.now))
         self.world.publish(self.port, Notice(event_id=self.event_id(), reference=number, result=(scans[-1],)))
+
+    def arrive_at_last(self, number: str) -> None:
+        """A parcel comes to its end, the right one most often."""
+        if not any(scan.kind in (DELIVERED, UNDELIVERABLE) for scan in self.scans[number]):
+            self.report(number, UNDELIVERABLE if self.world.between(0, 1) < LOST else DELIVERED)
 
     def move(self) -> None:
         """Some parcel gets on."""

@@ -15,18 +15,22 @@ from attrs import define
 
 from ... import verify
 from ...changes.model import OrderChange
+from ...engine.assembly import ENGINES_OWN
 from ...engine.codec import chain
-from ...engine.effects import EffectSucceeded, Intent
+from ...engine.effects import EffectDeferred, EffectSucceeded, Intent
+from ...engine.inbox import MessageContradicted
 from ...engine.messages import Event
 from ...engine.transaction import Entry, Key
 from ...management import OrderManagement
 from ...orders.amending import OrderAmended
-from ...orders.messages import CreditGranted, OrderConfirmed, UnitsCancelled, UnitsMoved
+from ...orders.messages import CreditGranted, MoneyAsked, OrderConfirmed, UnitsCancelled, UnitsMoved
 from ...orders.model import Order
+from ...payments.messages import FactNotCounted
 from ...payments.model import Payment
 from ...refunds.messages import RefundRequested
 from ...refunds.model import Refund
-from ...shipments.messages import ShipmentUndeliverable
+from ...settings import DEFAULT_CAPABILITIES
+from ...shipments.messages import LabelBought, LabelDeclined, LabelVoided, ShipmentUndeliverable
 from ...shipments.model import Shipment
 from ...stock.messages import (
     StockIssued,
@@ -49,6 +53,20 @@ _STOCK_FOLLOWS = {
     ("hand_over", "packed"): "StockIssued",
 }
 """What pieces on the shelf do when units walk (LIFECYCLES 2)."""
+
+
+_TRACELESS = (
+    EffectDeferred,
+    FactNotCounted,
+    LabelBought,
+    LabelDeclined,
+    LabelVoided,
+    MessageContradicted,
+    MoneyAsked,
+    UnitsCancelled,
+)
+_TELLING = {event for one in (*DEFAULT_CAPABILITIES, *ENGINES_OWN) for event in one.evolve} - {*_TRACELESS}
+"""Events after which something is otherwise: those above only say why others follow, or may tell what was known."""
 
 
 @define
@@ -159,10 +177,12 @@ class Watch:
             witness = self._entered.setdefault(entry.key[1], Entered())
             for law, explanation in witness.see(told.state, event):
                 self._breach(law, f"{name}: {explanation}")
-        capability = assembly.by_kind[entry.key[0]]
+        capability, before = assembly.by_kind[entry.key[0]], told.state
         told.state = capability.evolve[type(event)](told.state, event)
         for law, explanation in followed(capability, told.state, event):
             self._breach(law, f"{name}: {explanation}")
+        if told.state == before and type(event) in _TELLING:
+            self._breach("J2", f"{name}: {type(event).__name__} has left no trace")
         told.version, told.hash, told.at = entry.version, entry.hash, entry.at
         self._weigh(entry.key, event, told.state, entry.cause)
         self._tell(f"{name}: {type(event).__name__}")

@@ -20,11 +20,11 @@ from ...engine.transaction import Storage, Write
 from ...engine.working import Call, Worker
 from ...management import OrderManagement
 from ...orders.holds import ReleaseHold
-from ...orders.model import Order
+from ...orders.messages import CloseOrder
+from ...orders.model import IN_THE_HOUSE, Order
 from ...payments.messages import Authorise
 from ...settings import LEASE
 from ...shipments.messages import HandOverShipment, PackShipment, Track
-from ...shipments.model import DELIVERED
 from ...stock.messages import ReceiveStock
 from ...values import frozen
 from .actors import CAST, Actor, Promise, ask, reconcile, resolve, worker
@@ -517,6 +517,9 @@ class World:
             if shipment.status == "packed" and labelled and self.random.random() < SHIPS:
                 self.finish(self.god, ask(self.god, HandOverShipment(shipment_id=shipment.shipment_id)))
         self._until_quiet()
+        for order in self.watch.states("order"):
+            if order.status == "confirmed" and order.count("delivered") and not order.count(*IN_THE_HOUSE, "shipped"):
+                self.finish(self.god, ask(self.god, CloseOrder(order_id=order.order_id)))
 
     def _until_quiet(self) -> None:
         """Time passes, workers work, webhooks arrive and parcels too, until nothing is left to do."""
@@ -527,7 +530,7 @@ class World:
                 self.finish(god, work(self, god, "god", self.operator.receive(port, [notice])))
             for parcels in self.carriers:
                 for number in sorted(parcels.tracked):
-                    parcels.report(number, DELIVERED)
+                    parcels.arrive_at_last(number)
             self.finish(god, work(self, god, "god", self.worker.due_work()))
             due = self._next_due()
             if due is None and not self.webhooks and not self._agenda:
