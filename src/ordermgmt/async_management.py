@@ -294,7 +294,6 @@ class AsyncOrderManagement:
         """See `OrderManagement.settle`."""
         check_alone(self._storage)
         check_id(order_id, "order_id")
-        await self.get(Order, order_id)
         await self._run(self._operator.worker.due_work(order_id))
         return await self.get(Order, order_id)
 

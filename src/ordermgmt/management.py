@@ -309,7 +309,6 @@ class OrderManagement:
         """Do what is due for this order now: effects and later commands.  Answers the order as it stands then."""
         check_alone(self._storage)
         check_id(order_id, "order_id")
-        self.get(Order, order_id)
         self._run(self._operator.worker.due_work(order_id))
         return self.get(Order, order_id)
 

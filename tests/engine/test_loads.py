@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ from ordermgmt import (
     Command,
     Content,
     HandOverShipment,
+    Item,
     Line,
+    ListedItems,
     ManualClock,
     Money,
     OnAccount,
@@ -25,7 +27,7 @@ from ordermgmt import (
     RecordDelivery,
     Tender,
 )
-from ordermgmt.engine.transaction import Key, Row
+from ordermgmt.engine.transaction import Found, Key, Query, Row
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.storage.memory import MemoryTransaction
 from ordermgmt.testing import FakePayments
@@ -42,6 +44,25 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Collection[Key]]:
         return load(self, keys, **options)
 
     monkeypatch.setattr(MemoryTransaction, "load", counted)
+    return seen
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every question to the store, within a transaction or not, as the kind it is about first."""
+    seen: list[str] = []
+    find, read = MemoryStorage.find, MemoryStorage.read
+
+    def found(self: Any, query: Query) -> Sequence[Found]:
+        seen.append(query.kind)
+        return find(self, query)
+
+    def looked(self: Any, keys: Collection[Key]) -> Mapping[Key, Row]:
+        seen.append(next(iter(keys))[0])
+        return read(self, keys)
+
+    monkeypatch.setattr(MemoryStorage, "find", found)
+    monkeypatch.setattr(MemoryStorage, "read", looked)
     return seen
 
 
@@ -81,6 +102,24 @@ def test_an_authorisation_that_confirms_an_order_is_recorded_with_one_load(loads
     loads.clear()
     assert one.settle("A").status == "confirmed"
     assert len(loads) == 2, "one to claim, one to settle"
+
+
+def test_an_order_is_settled_with_seven_questions_to_the_store(questions: list[str]) -> None:
+    one = shop()
+    one.handle(order("A"))
+    questions.clear()
+    one.settle("A")
+    due, claim, settlement, outcome = ["later", "effect"], ["effect", "sending", "effect"], ["shipment"], ["order"]
+    # It is not asked again what is due: all of it was done, and nothing came of it.
+    assert questions == [*due, *claim, *settlement, *outcome]
+
+
+def test_what_a_settlement_makes_due_is_done_with_it() -> None:
+    items = ListedItems({"song": Item(kind="digital")})
+    one = OrderManagement(storage=MemoryStorage(), gateways={"card": FakePayments()}, clock=ManualClock(), items=items)
+    lines = [Line(sku="song", quantity=1, unit_price=Money("1.00", "EUR"))]
+    one.handle(PlaceOrder(order_id="A", lines=lines, pay=PayNow([Tender("card", token="tok_visa")])))
+    assert one.settle("A").payment_status == "paid", "authorised, and then captured"
 
 
 def test_a_delivery_is_recorded_with_one_load(loads: list[Collection[Key]]) -> None:

@@ -31,11 +31,11 @@ from ..errors import (
 from .approvals import KIND as APPROVAL_KIND
 from .approvals import NeedsApproval, UseApproval, approval_id, standing
 from .assembly import FOLLOW_UPS_MAX, ROUNDS_MAX, Assembly
-from .capability import Capability, Rule, Seen
+from .capability import Capability, Rule, Seen, changed
 from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins, with_status
 from .discrepancies import DiscrepancyOpened
 from .effects import ClaimEffect, EffectPlanned, Intent, idempotency_key
-from .instants import from_text, to_text
+from .instants import LATEST, from_text, to_text
 from .laters import SetLater
 from .lifecycle import Lifecycle
 from .messages import Command, Disagreement, Effect, Event, Later, News
@@ -82,6 +82,8 @@ def attempt(
     changes = writes(assembly, deciding.working.entities.values())
     if changes:
         yield Save(changes)
+        if any(change.index.get("due", LATEST) <= to_text(now) for change in changes):
+            return [changed(result, leaves_due=True) for result in results]
     return results
 
 
@@ -161,11 +163,11 @@ class Deciding:
         except Exception as error:  # noqa: BLE001 - a bug in one command reaches its caller only
             self.working.undo()
             return Result(error=error)
-        changed = self.working.keep()
+        is_changed = self.working.keep()
         entity = self.working.look(self._assembly.target(job.command))
         if job.command_id:
             self._remember(Decided(fingerprint(job.asked or job.command), *entity.key, entity.version))
-        return Result(state=entity.state, changed=changed)
+        return Result(state=entity.state, changed=is_changed)
 
     # Command ids.
 

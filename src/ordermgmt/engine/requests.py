@@ -65,6 +65,8 @@ class Result:
     error: Exception | None = None
     changed: bool = False
     """Whether anything was recorded."""
+    leaves_due: bool = False
+    """Whether the commit left work that is due at once: an effect to send, a later command whose time has come."""
 
     def unwrap(self) -> Any:
         """The entity; raises the error."""

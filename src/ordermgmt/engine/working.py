@@ -178,7 +178,11 @@ class Worker:
     # Everything.
 
     def due_work(self, group: str | None = None) -> Generator[WorkRequest, Any, Report]:
-        """Everything that is due now, until nothing is: of one group (an order), or of all."""
+        """Everything that is due now, until nothing is: of one group (an order), or of all.
+
+        Of one group nothing is looked for again where all of it was done and nothing that was done made more due:
+        whoever else plans something for the group meanwhile does it too.
+        """
         report = Report()
         while True:
             now: DateTime = yield Time()
@@ -271,7 +275,7 @@ class Worker:
 
     def _laters(self, now: DateTime, group: str | None, report: Report) -> Generator[WorkRequest, Any, bool]:
         found: Sequence[Found] = yield Look(_due("later", now, group))
-        progress = False
+        done = left = 0
         for one in found:  # each in a commit of its own
             reminder = self.assembly.codec.look(one.row.doc)
             if not isinstance(reminder, Reminder) or reminder.command is None:
@@ -282,9 +286,10 @@ class Worker:
             run = RunLater(name=reminder.name, turn=reminder.turn, command=command)
             results: Sequence[Result] = yield Handle((run,))
             if results[0].error is None:
-                report.laters += 1
-                progress = True
-        return progress
+                done += 1
+                left += results[0].leaves_due
+        report.laters += done
+        return bool(done) and (group is None or left > 0 or len(found) == BATCH)
 
     # Effects.
 
@@ -297,13 +302,15 @@ class Worker:
             place = found[-1].place
             intents = [self.assembly.codec.look(one.row.doc) for one in found]
             ready = [intent for intent in intents if isinstance(intent, Intent)]
-            if (yield from self._do(ready, now, report, patient=group is not None)):
-                return True
+            worked, left = yield from self._do(ready, now, report, patient=group is not None)
+            if worked:
+                return group is None or left or len(found) == BATCH
 
     def _do(
         self, due: list[Intent], now: DateTime, report: Report, *, patient: bool
-    ) -> Generator[WorkRequest, Any, bool]:
-        """Those of the due intents that may be worked on now.  Answers whether there were any.
+    ) -> Generator[WorkRequest, Any, tuple[bool, bool]]:
+        """Those of the due intents that may be worked on now.  Answers whether there were any, and whether others
+        wait behind them or became due by what was done.
 
         Who is not `patient` leaves what somebody else holds at this moment, and goes on to the next.
         """
@@ -311,18 +318,21 @@ class Worker:
         report.foreign += len(due) - len(ours)
         heads = yield from self._heads_of_lanes(ours)
         if not heads or (yield from self._suspended(report)):
-            return False
+            return False, False
+        left = len(heads) < len(ours)
         plans = [self._plan(intent, now) for intent in heads]
         aside = tuple(command for plan in plans if (command := _put_aside(plan)) is not None)
         if aside:
             results: Sequence[Result] = yield Handle(aside)
             for result in results:
                 _count(result.unwrap(), report)
+                left = left or result.leaves_due
         work = [plan for plan in plans if plan.step.do in ("execute", "look")]
         claimed = yield from self._claim(work, now, patient=patient)
         if claimed:
-            yield from self._send_and_settle(claimed, now, report)
-        return bool(claimed or aside)
+            made_due = yield from self._send_and_settle(claimed, now, report)
+            left = left or made_due
+        return bool(claimed or aside), left
 
     def workable(self, upto: str, limit: int) -> Generator[WorkRequest, Any, list[Intent]]:
         """Effects that are due until then and may be worked on, the earliest first.
@@ -431,7 +441,8 @@ class Worker:
             return True
         return not_there(plan.intent, self._adapter(plan.intent).capabilities, now).do == "execute"
 
-    def _send_and_settle(self, plans: list[_Plan], now: DateTime, report: Report) -> Generator[WorkRequest, Any, None]:
+    def _send_and_settle(self, plans: list[_Plan], now: DateTime, report: Report) -> Generator[WorkRequest, Any, bool]:
+        """Ask the adapters and record what they say.  Answers whether that made more work due."""
         yield from self._fill_in(plans)
         answers = yield from self._ask(plans, report)
         looked = [n for n, plan in enumerate(plans) if plan.step.do == "look" and isinstance(answers[n], NotThere)]
@@ -454,6 +465,7 @@ class Worker:
                 report.troubles.append(result.error)
             else:
                 _count(result.state, report)
+        return any(result.leaves_due for result in results)
 
     def _ask(self, plans: list[_Plan], report: Report) -> Generator[WorkRequest, Any, list[Any]]:
         calls = tuple(
