@@ -9,7 +9,10 @@ from ... import verify
 from ...engine.effects import Intent
 from ...orders.holds import may_perform
 from ...orders.messages import PlaceOrder
-from ...orders.model import GONE_OUT, IN_THE_HOUSE, Order, OrderLine, balance, earned
+from ...orders.lifecycle import (GONE_OUT, IN_THE_HOUSE)
+from ...orders.model import (Order, OrderLine)
+from ...orders.following import balance
+from ...orders.reckoning import earned
 from ...payments.model import Payment
 from ...refunds.messages import SendRefund
 from ...shipments.model import STAGES, Shipment
@@ -59,6 +62,7 @@ class Judgement:
             self._waits_for_nobody(order)
         for shipment in self.watch.states("shipment"):
             self._followed_up(shipment)
+        self._ids_of_channels()
         self._noes()
         self._labels()
         self._discrepancies()
@@ -143,6 +147,17 @@ class Judgement:
         carried = shipment.carrier and shipment.label is not None and shipment.handed_over_at is not None
         if carried and not any(intent.kind == "Track" for intent, _ in asked):
             self.breach("E10", f"parcel {id} is on its way, and nobody asks where it is")
+
+    def _ids_of_channels(self) -> None:
+        """R1: an id of a channel is taken by an order that has it, and by none that was never placed and has ended."""
+        for taken in self.watch.states("reference"):
+            order = self.watch.state("order", taken.order_id) if taken.order_id else None
+            if order is None:
+                continue
+            line = order.lines.get(taken.line_id)
+            has = order.external if not taken.line_id else line.external if line is not None else ""
+            if has != taken.external or (order.is_draft and order.status in verify.ENDED):
+                self.breach("R1", f"{taken.external!r} is kept for {order.order_id}, which has no use for it")
 
     def _noes(self) -> None:
         """E10: a gateway's no to what was to follow is told to people."""
