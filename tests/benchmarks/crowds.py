@@ -42,7 +42,7 @@ from tests import servers
 from .timing import table
 
 BUYERS = 8
-FORK = multiprocessing.get_context("spawn")
+SPAWN = multiprocessing.get_context("spawn")
 PRICE = Money("9.50", "EUR")
 
 
@@ -97,8 +97,10 @@ def _buyer(where: tuple[str, str], seconds: float, who: str, start: Any, answers
 
 def as_processes(seconds: float, where: tuple[str, str], run: str, count: int = BUYERS) -> list[list[float]]:
     """All buyers as processes, started before the first one buys."""
-    start, answers = FORK.Barrier(count), FORK.Queue()
-    processes = [FORK.Process(target=_buyer, args=(where, seconds, f"{run}-{n}", start, answers)) for n in range(count)]
+    start, answers = SPAWN.Barrier(count), SPAWN.Queue()
+    processes = [
+        SPAWN.Process(target=_buyer, args=(where, seconds, f"{run}-{n}", start, answers)) for n in range(count)
+    ]
     for process in processes:
         process.start()
     took = [answers.get() for _ in processes]

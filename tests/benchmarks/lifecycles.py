@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import psycopg
@@ -87,65 +87,13 @@ def recorded(lives: int) -> tuple[list[Sequence[Write]], list[Sequence[Write]]]:
     return opening, storage.commits
 
 
-class SqliteFloor:
+class Floor:
     """The same rows at the same settings, and nothing else: no reading, no deciding, no encoding."""
 
-    def __init__(self, path: Path, lives: int, journal: str, synchronous: str) -> None:
-        SqliteStorage(path).close()  # makes the tables
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
-        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
-        opening, self._commits = recorded(lives)
-        for writes in opening:
-            self._write(writes)
-        self._per_life = len(self._commits) // lives
-        self._left = iter(self._commits)
+    texts: ClassVar[dict[str, Any]]
+    """The statements by what they do: begin, insert, update, tell, lose, gain, commit."""
 
-    def live(self) -> None:
-        for writes in itertools.islice(self._left, self._per_life):
-            self._write(writes)
-
-    def _write(self, writes: Sequence[Write]) -> None:
-        run = self._connection.execute
-        run("BEGIN IMMEDIATE")
-        for write in writes:
-            row = write.row
-            kind, ident = row.key
-            if write.expected:
-                run(
-                    sqlite_texts.UPDATE_ENTITY,
-                    (row.version, row.doc, row.head, row.at, kind, ident, write.expected),
-                )
-            else:
-                run(sqlite_texts.INSERT_ENTITY, (kind, ident, row.version, row.doc, row.head, row.at))
-            for e in write.entries:
-                told = (kind, ident, e.version, e.doc, e.hash, e.at, e.actor, e.cause, e.command_id)
-                run(sqlite_texts.INSERT_HISTORY, told)
-            for name, value in write.unindex.items():
-                run(sqlite_texts.DELETE_INDEX, (kind, name, value, ident))
-            for name, value in write.index.items():
-                run(sqlite_texts.INSERT_INDEX, (kind, name, value, ident))
-        run("COMMIT")
-
-
-class PostgresFloor:
-    """The same rows, statement by statement, each prepared: no reading, no deciding, no encoding."""
-
-    def __init__(self, uri: str, schema: str, lives: int) -> None:
-        PostgresStorage(uri, schema=schema).close()  # makes the tables
-        self._connection = psycopg.connect(uri, autocommit=True, prepare_threshold=1)
-        run = self._connection.cursor().execute
-        run(f"SET search_path = {schema}".encode())
-        # Constraints and triggers as they are; only its functions are not used.
-        self._texts = {
-            "insert": b"INSERT INTO entity (kind, id, version, doc, head, at) VALUES (%s, %s, %s, %s, %s, %s)",
-            "update": b"UPDATE entity SET version = %s, doc = %s, head = %s, at = %s"
-            b" WHERE kind = %s AND id = %s AND version = %s",
-            "tell": b"INSERT INTO history (position, kind, id, version, doc, hash, at, actor, cause, command_id)"
-            b" VALUES (nextval('position'), %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            "lose": b"DELETE FROM idx WHERE kind = %s AND name = %s AND value = %s AND id = %s",
-            "gain": b"INSERT INTO idx (kind, name, value, id) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        }
+    def __init__(self, run: Callable[..., Any], lives: int) -> None:
         self._run = run
         opening, commits = recorded(lives)
         for writes in opening:
@@ -158,8 +106,8 @@ class PostgresFloor:
             self._write(writes)
 
     def _write(self, writes: Sequence[Write]) -> None:
-        run, texts = self._run, self._texts
-        run(b"BEGIN")
+        run, texts = self._run, self.texts
+        run(texts["begin"])
         for write in writes:
             row = write.row
             kind, ident = row.key
@@ -173,7 +121,54 @@ class PostgresFloor:
                 run(texts["lose"], (kind, name, value, ident))
             for name, value in write.index.items():
                 run(texts["gain"], (kind, name, value, ident))
-        run(b"COMMIT")
+        run(texts["commit"])
+
+
+class SqliteFloor(Floor):
+    """In a file, with the statements of the store itself."""
+
+    texts: ClassVar[dict[str, Any]] = {
+        "begin": "BEGIN IMMEDIATE",
+        "insert": sqlite_texts.INSERT_ENTITY,
+        "update": sqlite_texts.UPDATE_ENTITY,
+        "tell": sqlite_texts.INSERT_HISTORY,
+        "lose": sqlite_texts.DELETE_INDEX,
+        "gain": sqlite_texts.INSERT_INDEX,
+        "commit": "COMMIT",
+    }
+
+    def __init__(self, path: Path, lives: int, journal: str, synchronous: str) -> None:
+        SqliteStorage(path).close()  # makes the tables
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        super().__init__(connection.execute, lives)
+
+
+class PostgresFloor(Floor):
+    """On a server, statement by statement, each prepared.
+
+    Constraints and triggers as they are; only the functions of the store are not used.
+    """
+
+    texts: ClassVar[dict[str, Any]] = {
+        "begin": b"BEGIN",
+        "insert": b"INSERT INTO entity (kind, id, version, doc, head, at) VALUES (%s, %s, %s, %s, %s, %s)",
+        "update": b"UPDATE entity SET version = %s, doc = %s, head = %s, at = %s"
+        b" WHERE kind = %s AND id = %s AND version = %s",
+        "tell": b"INSERT INTO history (position, kind, id, version, doc, hash, at, actor, cause, command_id)"
+        b" VALUES (nextval('position'), %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "lose": b"DELETE FROM idx WHERE kind = %s AND name = %s AND value = %s AND id = %s",
+        "gain": b"INSERT INTO idx (kind, name, value, id) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        "commit": b"COMMIT",
+    }
+
+    def __init__(self, uri: str, schema: str, lives: int) -> None:
+        PostgresStorage(uri, schema=schema).close()  # makes the tables
+        self._connection = psycopg.connect(uri, autocommit=True, prepare_threshold=1)
+        run = self._connection.cursor().execute
+        run(f"SET search_path = {schema}".encode())
+        super().__init__(run, lives)
 
 
 def compared(contestants: dict[str, Callable[[], None]], lives: int = LIVES) -> dict[str, list[float]]:
