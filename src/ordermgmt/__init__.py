@@ -85,15 +85,7 @@ from .money import (
 from .operations import AsyncEffects, Effects
 from .orders import orders, references
 from .orders.addresses import BadAddress
-from .orders.amending import (
-    AmendOrder,
-    ChangeOpen,
-    NotAmendable,
-    NothingToRevert,
-    PaymentNeeded,
-    RevertAmendment,
-    Settlement,
-)
+from .orders.amending import AmendOrder, ChangeOpen, RevertAmendment
 from .orders.amendment import (
     Amendment,
     BelowMoved,
@@ -136,17 +128,11 @@ from .orders.messages import (
     Tender,
 )
 from .orders.model import Address, Hold, Note, Order, OrderLine
+from .orders.placing import PaymentMismatch, UnknownSku
 from .orders.port import Addresses, AnyItem, CheckedAddress, Item, Items, ListedItems
 from .orders.references import Reference, ReferenceTaken
-from .orders.rules import (
-    AlreadyShipped,
-    NotComplete,
-    NotEnoughUnits,
-    NotPlaced,
-    OverDue,
-    PaymentMismatch,
-    UnknownSku,
-)
+from .orders.rules import AlreadyShipped, NotComplete, NotEnoughUnits, NotPlaced, OverDue
+from .orders.settlement import NotAmendable, NothingToRevert, PaymentNeeded, Settlement
 from .payments import payments
 from .payments.messages import (
     Authorise,

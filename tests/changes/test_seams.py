@@ -38,7 +38,7 @@ from ordermgmt import (
     Tender,
     UnitPrice,
 )
-from ordermgmt.orders.model import earned
+from ordermgmt.orders.reckoning import earned
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
 from ordermgmt.verify import check_all

@@ -46,8 +46,10 @@ from ordermgmt import (
     verify,
 )
 from ordermgmt.engine.transaction import Storage
-from ordermgmt.orders.model import IN_THE_HOUSE, balance, earned
+from ordermgmt.orders.following import balance
+from ordermgmt.orders.lifecycle import IN_THE_HOUSE
 from ordermgmt.orders.port import Item, ListedItems
+from ordermgmt.orders.reckoning import earned
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakeCarrier, FakePayments
 from ordermgmt.testing.next_steps import askable, charge_back, expire_authorisation, reportable, true_news

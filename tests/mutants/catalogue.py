@@ -35,12 +35,13 @@ from ordermgmt.engine.transaction import Write
 from ordermgmt.engine.working_set import Entity
 from ordermgmt.errors import Conflict
 from ordermgmt.money import Money
-from ordermgmt.orders import amending, amendment, model, stretches
+from ordermgmt.orders import amended, amendment, reckoning, stretches
 from ordermgmt.orders import rules as order_rules
 from ordermgmt.orders.drafts import PlaceDraft
+from ordermgmt.orders.following import Asking
 from ordermgmt.orders.holds import HoldReleased
+from ordermgmt.orders.lifecycle import GONE_OUT
 from ordermgmt.orders.messages import NotePayment, OrderPlaced
-from ordermgmt.orders.model import Asking
 from ordermgmt.orders.references import ReferenceGiven, TakeReference
 from ordermgmt.payments import flow as payment_flow
 from ordermgmt.payments import rules as payment_rules
@@ -480,7 +481,7 @@ def units_are_moved_without_a_claim(garden: Garden) -> None:
 
 @mutant("orders")
 def shares_that_lose_their_cents(garden: Garden) -> None:
-    garden.patch(model, "earned_by", lambda line: line.minor // line.quantity * line.count(*model.GONE_OUT))
+    garden.patch(reckoning, "earned_by", lambda line: line.minor // line.quantity * line.count(*GONE_OUT))
 
 
 @mutant("orders")
@@ -831,7 +832,7 @@ def added_units_are_not_counted(garden: Garden) -> None:
     def recast(line: Any, cast: Any) -> Any:
         return changed(before(line, cast), quantity=line.quantity)
 
-    before = garden.patch(amending, "recast", recast)
+    before = garden.patch(amended, "recast", recast)
 
 
 @mutant("changes")

@@ -31,7 +31,7 @@ from ordermgmt import (
     orders,
 )
 from ordermgmt.orders.lifecycle import BUCKETS
-from ordermgmt.orders.model import fulfilment_status, payment_status, return_status
+from ordermgmt.orders.statuses import fulfilment_status, payment_status, return_status
 from tests.stories import arrived, card_pays, eur, line, paid_for, place, sent
 
 # Where the goods are.

@@ -27,7 +27,7 @@ from ordermgmt import (
     Tax,
     UnitPrice,
 )
-from ordermgmt.orders.model import IN_THE_HOUSE
+from ordermgmt.orders.lifecycle import IN_THE_HOUSE
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments
 from ordermgmt.verify import check_all

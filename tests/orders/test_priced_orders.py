@@ -40,7 +40,7 @@ from ordermgmt import (
 )
 from ordermgmt.orders.amendment import Amendment, LineChange
 from ordermgmt.orders.messages import OrderPlaced, PayNow
-from ordermgmt.orders.model import due
+from ordermgmt.orders.reckoning import due
 from ordermgmt.pricing import PRESETS, NotGiven, Parts
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing import FakePayments

@@ -29,7 +29,7 @@ from ordermgmt import (
     Tax,
 )
 from ordermgmt.orders.amendment import Amendment, LineChange
-from ordermgmt.orders.model import payment_status
+from ordermgmt.orders.statuses import payment_status
 from tests.stories import card_pays, eur, laws_hold, line, paid_for, place, sent
 
 VAT = [Tax("VAT", 23)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ordermgmt.orders.amending import OrderAmended
+from ordermgmt.orders.amended import OrderAmended
 from ordermgmt.storage import MemoryStorage
 from ordermgmt.testing.simulation import simulate
 

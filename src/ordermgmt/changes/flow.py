@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..engine.capability import on, story
 from ..engine.messages import Event, Later, Replies
-from ..orders.amending import ApplyRevision, NoteChange, OrderAmended, RevertAmendment
+from ..orders.amended import OrderAmended
+from ..orders.amending import ApplyRevision, NoteChange, RevertAmendment
 from ..orders.messages import OrderCancelled, OrderClosed, OrderExpired, OrderRejected
 from ..orders.model import Order
 from .messages import (

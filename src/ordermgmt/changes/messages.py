@@ -11,10 +11,10 @@ from pendulum import DateTime
 
 from ..engine.messages import PERSONAL, Command, Event, Key, Personal, checked_id, checked_note, checked_type
 from ..errors import InvalidInput
-from ..orders.amending import Settlement
 from ..orders.amendment import Amendment, Revision
 from ..orders.messages import OnAccount, PaidElsewhere, Pay, PayNow
 from ..orders.model import Address, Terms
+from ..orders.settlement import Settlement
 from ..values import frozen
 from .model import OrderChange
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pendulum import DateTime
 
 from ..engine.messages import Personal
-from ..orders.amending import Settlement
 from ..orders.amendment import Revision
 from ..orders.model import Address
+from ..orders.settlement import Settlement
 from ..values import frozen
 
 OPEN = frozenset(("drafted", "requested"))

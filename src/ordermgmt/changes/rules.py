@@ -11,10 +11,11 @@ from pendulum import DateTime
 from ..engine.capability import Evolve, Seen, as_type, changed, require
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, Refused
-from ..orders.amending import items_of, new_address, outcome, reversal
+from ..orders.amending import items_of, new_address
 from ..orders.amendment import revision
 from ..orders.messages import order_key
 from ..orders.model import Order
+from ..orders.settlement import outcome, reversal
 from ..stock.messages import stock_key
 from .messages import (
     CancelOrderChange,

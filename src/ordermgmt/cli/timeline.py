@@ -12,7 +12,7 @@ from ..changes.model import OrderChange
 from ..engine.messages import Event
 from ..management import OrderManagement
 from ..money import Money
-from ..orders import amending, drafts, holds
+from ..orders import amended, drafts, holds
 from ..orders import messages as orders
 from ..orders.model import Order
 from ..payments import messages as payments
@@ -171,7 +171,7 @@ def _wanted(one: Recorded, event: changes.ChangeDrafted | changes.ChangeEdited, 
     return f"Change {one.id} drafted: {_more(event.settlement.difference.minor, whole)}{_because(event.reason)}"
 
 
-def _amended(one: Recorded, event: amending.OrderAmended, whole: Whole) -> str:
+def _amended(one: Recorded, event: amended.OrderAmended, whole: Whole) -> str:
     told = list[str]()
     if event.let_go:
         told.append(f"without {whole.units((move.line_id, move.quantity) for move in event.let_go)}")
@@ -321,7 +321,7 @@ WORDS: Mapping[type[Event], tuple[int, str, Tell]] = {
     holds.HoldReleased: (DECIDED, "bold", _released),
     holds.NoteAdded: (DECIDED, "", _note),
     orders.UnitsMoved: (FOLLOWED, "", _moved),
-    amending.OrderAmended: (DECIDED, "bold", _amended),
+    amended.OrderAmended: (DECIDED, "bold", _amended),
     changes.ChangeDrafted: (DECIDED, "", _wanted),
     changes.ChangeEdited: (DECIDED, "", _wanted),
     changes.ChangeRequested: (DECIDED, "", lambda one, event, whole: f"Change {one.id} put to whoever has to agree"),

@@ -22,10 +22,12 @@ from .messages import (
     MoveUnits,
     NotePayment,
     NoteShipment,
+    OrderPlaced,
     PlaceOrder,
     RejectOrder,
 )
-from .model import Order, indexed
+from .model import Order
+from .placing import PaymentMismatch, UnknownSku, evolve_placed, place, rows_of_placing
 from .references import references
 from .rules import (
     EVOLVE,
@@ -34,8 +36,6 @@ from .rules import (
     NotEnoughUnits,
     NotPlaced,
     OverDue,
-    PaymentMismatch,
-    UnknownSku,
     advance,
     cancel,
     cancel_units,
@@ -46,12 +46,11 @@ from .rules import (
     move_units,
     note_payment,
     note_shipment,
-    place,
     reject,
     rows_of_moves,
     rows_of_order,
-    rows_of_placing,
 )
+from .statuses import indexed
 
 
 def _by_id(command: Any) -> str:
@@ -86,7 +85,7 @@ orders = Capability(
         **amending.RULES,
         **goods.RULES,
     },
-    evolve={**EVOLVE, **holds.EVOLVE, **drafts.EVOLVE, **amending.EVOLVE, **goods.EVOLVE},
+    evolve={OrderPlaced: evolve_placed, **EVOLVE, **holds.EVOLVE, **drafts.EVOLVE, **amending.EVOLVE, **goods.EVOLVE},
     reactions=REACTIONS,
     indexes={
         "status": lambda order: order.status,

@@ -18,9 +18,9 @@ from ..engine.messages import check_id, check_text, is_listed, shorten
 from ..errors import InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
 from ..values import frozen
-from .lifecycle import UNIT_ARROWS
+from .lifecycle import GONE_OUT, UNIT_ARROWS
 from .messages import Line, Moved
-from .model import GONE_OUT, LINES_MAX, Charge, LineBefore, Order, OrderLine
+from .model import LINES_MAX, Charge, LineBefore, Order, OrderLine
 from .port import Item
 from .prices import added_line, charge_instead, costing, repriced
 from .stretches import Stretch, amount, cut, joined

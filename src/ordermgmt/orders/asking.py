@@ -14,6 +14,7 @@ from .amendment import Amendment, LineChange
 from .drafts import PlaceDraft, QuoteOrder, WithdrawQuote
 from .goods import SetGoodsAside
 from .holds import AddNote, HoldOrder, ReleaseHold
+from .lifecycle import IN_THE_HOUSE
 from .messages import (
     AdvanceOrder,
     CancelOrder,
@@ -25,7 +26,7 @@ from .messages import (
     OrderCommand,
     RejectOrder,
 )
-from .model import IN_THE_HOUSE, Order
+from .model import Order
 
 A_REASON = "a reason"
 

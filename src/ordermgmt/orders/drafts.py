@@ -35,9 +35,9 @@ from .messages import (
     checked_span,
 )
 from .model import DRAFT, Order, Terms
+from .placing import agreed, confirmed_at_once, entered, evolve_entered, lookups_of_carrier, total_of
 from .prices import lookups_of_prices
 from .references import ReturnReference, returned_by
-from .rules import agreed, confirmed_at_once, entered, evolve_entered, lookups_of_carrier, total_of
 
 
 @define

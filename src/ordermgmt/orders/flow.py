@@ -28,10 +28,11 @@ from ..payments.messages import (
 from ..payments.model import Payment
 from ..stock.messages import CommitReservation, ReduceReservation, ReplaceClaims, ReservationCommitted
 from ..stock.model import Claim, Reservation
-from .amending import OrderAmended
+from .amended import OrderAmended
 from .drafts import DraftEdited, ExpireQuote, OrderDrafted, OrderQuoted, QuoteWithdrawn, quote_name
 from .goods import GoodsAskedFor
 from .holds import CheckHolds, HoldReleased, may_perform
+from .lifecycle import IN_THE_HOUSE
 from .messages import (
     ExpireOrder,
     MoneyAsked,
@@ -47,7 +48,8 @@ from .messages import (
     UnitsCancelled,
     UnitsMoved,
 )
-from .model import IN_THE_HOUSE, Order, Tally, Terms, all_units
+from .model import Order, Tally, Terms
+from .reckoning import all_units
 from .references import TakeReference, references_of, returned_by
 from .rules import expiry_name, payment_id
 

@@ -17,8 +17,9 @@ from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
 from ..engine.messages import PERSONAL, Event, Personal, checked_note, checked_text
 from ..errors import AlreadyExists, NotFound, Refused
 from ..values import frozen
+from .following import balance
 from .messages import MoneyAsked, Move, OrderCommand
-from .model import Hold, Note, Order, balance
+from .model import Hold, Note, Order
 
 HOLDS_MAX = 50
 NOTES_MAX = 500

@@ -103,3 +103,9 @@ UNIT_ARROWS = _drawn(
     UnitArrow("cancel", ("open", "backordered", "reserved", "picked", "packed"), "cancelled"),
 )
 """Every way a unit may go, by name. What a way does to the stock is the stock's business."""
+
+GONE_OUT = ("shipped", "delivered", "returning", "returned", "undeliverable")
+"""Buckets of units that have left the house."""
+ARRIVED = ("delivered", "returning", "returned")
+IN_THE_HOUSE = ("open", "backordered", "reserved", "picked", "packed")
+"""Buckets from which units can be cancelled, in the order they are."""

@@ -49,8 +49,9 @@ from ..pricing.terms import (
     unit_price_of,
 )
 from ..values import frozen
+from .following import Asking
 from .lifecycle import UNIT_ARROWS
-from .model import LINES_MAX, Address, Asking, Charge, Order, OrderLine, Tally, Terms
+from .model import LINES_MAX, Address, Charge, Order, OrderLine, Tally, Terms
 
 GOODS = ("reserve", "later")
 CONFIRM = ("when_authorised", "at_once", "by_hand")

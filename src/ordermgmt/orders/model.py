@@ -6,34 +6,24 @@ line's amount and quantity, so any way of splitting an order adds up to the whol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-
 from attrs import field
 from pendulum import DateTime
 
-from ..engine.capability import changed
 from ..engine.messages import Personal, checked_note, checked_text
-from ..money import Money, UnitPrice, cumulative
+from ..money import Money, UnitPrice
 from ..payments.model import Amounts
-from ..pricing.explanation import Entry, Explanation
+from ..pricing.explanation import Explanation
 from ..pricing.model import Parts, PriceTerms
 from ..values import frozen
-from .lifecycle import BUCKETS, UNIT_ARROWS
-from .stretches import Stretch, share, whole
+from .explaining import entries_of
+from .lifecycle import BUCKETS
+from .reckoning import due, reckon
+from .statuses import fulfilment_status, is_complete, payment_status, return_status
+from .stretches import Stretch, whole
 
 LINES_MAX = 10_000
 DRAFT = "draft"
 """How the terms are called while nothing is agreed about paying."""
-
-GONE_OUT = ("shipped", "delivered", "returning", "returned", "undeliverable")
-"""Buckets of units that have left the house."""
-NOT_CONFIRMED = frozenset(("draft", "placed", "cancelled", "rejected", "expired", "closed"))
-"""Statuses before an order is accepted, or after its end; a host's own status is neither."""
-RESTING = frozenset(("delivered", "returned", "cancelled"))
-_OUT = frozenset(GONE_OUT)
-ARRIVED = ("delivered", "returning", "returned")
-IN_THE_HOUSE = ("open", "backordered", "reserved", "picked", "packed")
-"""Buckets from which units can be cancelled, in the order they are."""
 
 
 @frozen(kw_only=True)
@@ -284,7 +274,7 @@ class Order:
         not_given = self.pricing.not_given if self.pricing is not None else ()
         return Explanation(
             currency=self.currency,
-            entries=tuple(_entries(self)),
+            entries=tuple(entries_of(self)),
             not_given=tuple((one.name, one.minor, one.lines) for one in not_given),
             name="due",
         )
@@ -329,314 +319,3 @@ class Order:
     def exception(self) -> bool:
         """True while units are undeliverable and nobody has decided what becomes of them."""
         return self.count("undeliverable") > 0
-
-
-# Units.
-
-
-def walk(units: dict[str, int], source: str, arrow: str, quantity: int) -> None:
-    """Move units that stand in `source` along an arrow, in place: this runs for every line of every move."""
-    left = units.get(source, 0) - quantity
-    if left < 0:
-        raise ValueError(f"{quantity} units cannot {arrow}: {-left} of them do not stand in {source}")
-    if left:
-        units[source] = left
-    else:
-        del units[source]
-    target = UNIT_ARROWS[arrow].target
-    units[target] = units.get(target, 0) + quantity
-
-
-# Shares.
-
-
-def given_back(line: OrderLine) -> int:
-    """What units of this line that are not wanted any more have given back: the first shares of the line."""
-    return _share_of(line, line.units.get("cancelled", 0))
-
-
-def earned_by(line: OrderLine) -> int:
-    """What units of this line that have left the house have earned: the last shares of the line.
-
-    Units given back take shares from the front and units handed over from the back.  So they never take the
-    same one, and together they make the whole line.
-    """
-    return line.minor - _share_of(line, line.quantity - line.count(*GONE_OUT))
-
-
-def _share_of(line: OrderLine, first: int) -> int:
-    """What the first units of a line come to together."""
-    if not first:
-        return 0
-    if line.stretches:
-        return share(line.stretches, first)
-    return line.minor if first == line.quantity else cumulative(line.minor, first, line.quantity)
-
-
-@frozen
-class Reckoning:
-    """What an order's lines come to, reckoned in one pass."""
-
-    totals: dict[str, int]
-    """Bucket → units over all lines; empty buckets are absent."""
-    owed: int
-    """See `due`."""
-    earned: int
-    """See `earned`."""
-
-
-def reckon(order: Order) -> Reckoning:
-    """Units and money of all lines.  Everything derived from an order starts here."""
-    totals: dict[str, int] = {}
-    standing = out = wanted = 0
-    for line in order.lines.values():
-        units = line.units
-        if len(units) == 1 and line.quantity in units.values():  # all units in one bucket, as they mostly are
-            (bucket,) = units
-            totals[bucket] = totals.get(bucket, 0) + line.quantity
-            if bucket != "cancelled":
-                wanted += 1
-                standing += line.minor
-                if bucket in _OUT:
-                    out += line.minor
-            continue
-        for bucket, n in units.items():
-            totals[bucket] = totals.get(bucket, 0) + n
-        wanted += 1
-        standing += line.minor - given_back(line)
-        out += earned_by(line)
-    charges = sum(charge.minor for charge in order.charges) if wanted else 0
-    # A credit that is more than what is left lapses with the units it was granted on: nobody owes less than nothing.
-    owed = max(standing + charges - order.credits, 0)
-    gone = not _OUT.isdisjoint(totals)
-    return Reckoning(totals, owed, min(out + charges, max(owed, 0)) if gone else 0)
-
-
-def due(order: Order) -> int:
-    """What the customer owes: shares of units not cancelled, plus charges, less credits granted (minor units).
-
-    Charges fall away with the last unit.
-    """
-    return reckon(order).owed
-
-
-def _entries(order: Order) -> Iterator[Entry]:
-    """The reasons of what is due; they add up to `due`."""
-    owed = 0
-    for line in order.lines.values():
-        about = f"line {line.line_id}"
-        for one in line.shares:
-            what = f"{one.units} × {line.sku} at {one.price or line.unit_price}"
-            if (parts := one.made_of) is None:
-                yield Entry(about, "price", what, one.share(one.units))
-            else:
-                yield from parts.entries(about, what)
-        back = given_back(line)
-        if cancelled := line.count("cancelled"):
-            yield Entry(about, "cancelled", f"{cancelled} cancelled", -back)
-        owed += line.minor - back
-    wanted = any(line.count("cancelled") != line.quantity for line in order.lines.values())
-    for charge in order.charges:
-        if charge.parts is None:
-            yield Entry(charge.name, "price", "", charge.minor)
-        else:
-            yield from charge.parts.entries(charge.name, "")
-        if not wanted:
-            yield Entry(charge.name, "charge", "falls away with the last unit", -charge.minor)
-        owed += charge.minor if wanted else 0
-    if order.credits:
-        yield Entry("credit", "credit", "granted", -order.credits)
-    if lapsed := due(order) - (owed - order.credits):
-        yield Entry("credit", "credit", "lapsed: more than what is left", lapsed)
-
-
-def earned(order: Order) -> int:
-    """What may be collected by now: shares of units handed over, with the charges from the first one on."""
-    return reckon(order).earned
-
-
-@frozen
-class Asking:
-    """One thing the order wants of one payment: verb is capture, void, withdraw or refund."""
-
-    payment_id: str
-    verb: str
-    minor: int = 0
-
-
-def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ...]:
-    """What must be asked so that the money follows the goods.  Pure, and silent once everything is asked.
-
-    Asked amounts are pending in the tally from the same commit on, so the same wish is never uttered twice.
-    What a provider declined is not asked again by itself.
-    """
-    if not order.payments:
-        return ()
-    reckoned = reckoned or reckon(order)
-    owed = reckoned.owed
-    payments = order.payments if not order.asking else _with_what_is_asked(order)
-    money = order.money if not order.asking else sum([tally.amounts for tally in payments.values()], Amounts())
-    wishes: list[Asking] = []
-
-    surplus = money.paid - money.refund_pending - max(owed, 0)
-    for payment_id, tally in payments.items():
-        if surplus > 0 and "refund" not in tally.declined and (n := min(surplus, tally.amounts.refundable)) > 0:
-            wishes.append(Asking(payment_id, "refund", n))
-            surplus -= n
-
-    # Nobody can have given back more than was taken: where it looks so, a capture was not heard of yet.  To take more
-    # for that reason would take it from a customer who owes nothing.
-    kept = sum(max(tally.amounts.paid, 0) for tally in payments.values())
-    wanted = reckoned.earned - (kept - money.refund_pending + money.capture_pending) if not order.holds else 0
-    captures: dict[str, int] = {}
-    for payment_id, tally in payments.items():
-        if wanted > 0 and "capture" not in tally.declined and (n := min(wanted, tally.amounts.capturable)) > 0:
-            captures[payment_id] = n
-            wishes.append(Asking(payment_id, "capture", n))
-            wanted -= n
-
-    to_come = max(owed, 0) - (money.paid - money.refund_pending + money.capture_pending) - sum(captures.values())
-    if to_come <= 0:
-        for payment_id, tally in payments.items():
-            if "void" not in tally.declined and tally.amounts.capturable - captures.get(payment_id, 0) > 0:
-                wishes.append(Asking(payment_id, "void"))
-            elif tally.amounts.authorise_pending and not tally.elsewhere:
-                wishes.append(Asking(payment_id, "withdraw"))
-    return tuple(wishes)
-
-
-def _with_what_is_asked(order: Order) -> dict[str, Tally]:
-    """The payments as they will stand once they have noted what is asked of them in this commit.
-
-    One command may move units twice, an amendment that adds a service performs it: what was asked for the first time
-    is not asked for the second.
-    """
-    asking = order.asking
-    return {
-        id: changed(tally, amounts=tally.amounts + asking[id]) if id in asking else tally
-        for id, tally in order.payments.items()
-    }
-
-
-def asked(order: Order, askings: Iterable[Asking]) -> dict[str, Amounts]:
-    """What is asked of each payment and not noted yet, these askings included."""
-    asking = dict(order.asking)
-    for one in askings:
-        before = asking.get(one.payment_id, Amounts())
-        match one.verb:
-            case "capture":
-                more = Amounts(capture_pending=one.minor)
-            case "refund":
-                more = Amounts(refund_pending=one.minor)
-            case "void":
-                more = Amounts(void_pending=(order.payments[one.payment_id].amounts + before).capturable)
-            case _:
-                continue
-        asking[one.payment_id] = before + more
-    return asking
-
-
-def noted(order: Order, payment_id: str, tally: Tally) -> dict[str, Amounts]:
-    """What is left of what was asked, when a payment tells how it stands."""
-    if payment_id not in order.asking:
-        return order.asking
-    asking = dict(order.asking)
-    left, now = asking.pop(payment_id), tally.amounts
-    before = order.payments[payment_id].amounts if payment_id in order.payments else Amounts()
-    capture = now.capture_pending - before.capture_pending
-    refund = now.refund_pending - before.refund_pending
-    void = now.void_pending - before.void_pending
-    if max(capture, refund, void) > 0:  # it has noted one of its asks; else it tells of something that has happened
-        still = Amounts(
-            capture_pending=max(left.capture_pending - capture, 0),
-            refund_pending=max(left.refund_pending - refund, 0),
-            void_pending=max(left.void_pending - void, 0),
-        )
-        if still.pending:
-            asking[payment_id] = still
-    return asking
-
-
-# Derived statuses (LIFECYCLES 3), first match.
-
-
-def fulfilment_status(totals: Mapping[str, int]) -> str:
-    """Where the goods are, from units per bucket."""
-    asked = sum(totals.values()) - totals.get("cancelled", 0)
-    arrived = sum(totals.get(bucket, 0) for bucket in ARRIVED)
-    shipped = arrived + totals.get("shipped", 0)
-    working = totals.get("picked", 0) + totals.get("packed", 0)
-    if asked == 0:
-        return "nothing_to_fulfil"
-    if arrived == asked:
-        return "delivered"
-    if arrived:
-        return "partly_delivered"
-    if shipped == asked:
-        return "shipped"
-    if shipped:
-        return "partly_shipped"
-    return "in_progress" if working else "unfulfilled"
-
-
-def return_status(totals: Mapping[str, int]) -> str:
-    """What came back, from units per bucket."""
-    arrived = sum(totals.get(bucket, 0) for bucket in ARRIVED)
-    returned = totals.get("returned", 0)
-    if arrived > 0 and returned == arrived:
-        return "returned"
-    if returned:
-        return "partly_returned"
-    return "return_in_progress" if totals.get("returning", 0) else "none"
-
-
-def payment_status(owed: int, money: Amounts) -> str:
-    """Where the money is, from what is owed and the ten amounts (minor units)."""
-    paid = money.paid
-    if paid > owed:
-        return "overpaid"
-    if paid == owed:
-        if money.captured == 0:
-            return "not_due"
-        if paid == 0:
-            return "refunded"
-        return "partly_refunded" if money.refunded > 0 else "paid"
-    if paid > 0:
-        return "partly_paid"
-    if money.open >= owed:
-        return "authorised"
-    if money.open > 0:
-        return "partly_authorised"
-    return "pending" if money.pending else "unpaid"
-
-
-def is_complete(order: Order, reckoned: Reckoning) -> bool:
-    """Confirmed (or in a host's status beyond), every unit at rest, paid exactly, and nothing in flight."""
-    if order.status in NOT_CONFIRMED or not RESTING.issuperset(reckoned.totals):
-        return False
-    money = order.money
-    return money.paid == reckoned.owed and not money.pending
-
-
-def indexed(order: Order) -> dict[str, str | None]:
-    """What an order is found by: everything derived, from one reckoning."""
-    reckoned = reckon(order)
-    totals = reckoned.totals
-    return {
-        "status": order.status,
-        "payment_status": payment_status(reckoned.owed, order.money),
-        "fulfilment_status": fulfilment_status(totals),
-        "return_status": return_status(totals),
-        "complete": "yes" if is_complete(order, reckoned) else "no",
-        "exception": "yes" if "undeliverable" in totals else None,
-        "on_hold": "yes" if order.holds else None,
-        "channel": order.channel,
-        "customer": order.customer or None,
-        "reference": order.reference or None,
-        "external": order.external or None,
-    }
-
-
-def all_units(lines: Iterable[OrderLine], *buckets: str) -> tuple[tuple[str, int], ...]:
-    """(line id, units) of every line that has some in these buckets."""
-    return tuple((line.line_id, n) for line in lines if (n := line.count(*buckets)))

@@ -13,7 +13,8 @@ from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, NotFound, Refused
 from ..money import Money
 from ..orders.messages import order_key
-from ..orders.model import Order, due
+from ..orders.model import Order
+from ..orders.reckoning import due
 from ..payments.messages import payment_key
 from ..payments.rules import WrongCurrency
 from .messages import (

@@ -11,7 +11,7 @@ from ..engine.capability import Capability, Hearing, Rule
 from ..engine.lifecycle import Lifecycle
 from ..engine.messages import Command
 from ..orders.messages import ConfirmOrder
-from ..orders.rules import lookups_of_carrier
+from ..orders.placing import lookups_of_carrier
 from ..payments.messages import RecordAuthorisation, RecordSale
 from .flow import ANSWERS, REACTIONS, heard
 from .lifecycle import SHIPMENT

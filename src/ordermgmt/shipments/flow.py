@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..engine.capability import Answers, on, story
 from ..engine.effects import Declined, Outcome, Pending, Succeeded
 from ..engine.messages import Disagreement, Effect, News, Replies
-from ..orders.amending import OrderAmended
+from ..orders.amended import OrderAmended
 from ..orders.messages import Move, MoveUnits, NoteShipment, OrderConfirmed, ShipmentNoted, UnitsMoved
 from ..orders.model import Order
 from .messages import (

@@ -13,7 +13,8 @@ from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..orders.messages import order_key
 from ..orders.model import Address, Order
-from ..orders.rules import check_carrier, payment_id
+from ..orders.placing import check_carrier
+from ..orders.rules import payment_id
 from .messages import (
     AskLabel,
     CancelShipment,

@@ -13,7 +13,9 @@ from ..engine.effects import Intent
 from ..engine.ports import ManualClock
 from ..errors import NotFound
 from ..management import OrderManagement
-from ..orders.model import IN_THE_HOUSE, Order, balance
+from ..orders.following import balance
+from ..orders.lifecycle import IN_THE_HOUSE
+from ..orders.model import Order
 from ..payments.model import Payment
 from ..shipments.messages import Track
 from ..stock.model import Reservation

@@ -32,6 +32,7 @@ from ..orders.amending import AmendOrder, RevertAmendment
 from ..orders.amendment import Amendment, LineChange
 from ..orders.drafts import EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
 from ..orders.holds import AddNote, HoldOrder, ReleaseHold
+from ..orders.lifecycle import IN_THE_HOUSE
 from ..orders.messages import (
     AdvanceOrder,
     CancelOrder,
@@ -47,7 +48,7 @@ from ..orders.messages import (
     RejectOrder,
     Tender,
 )
-from ..orders.model import IN_THE_HOUSE, Order
+from ..orders.model import Order
 from ..payments.messages import (
     RECORDS,
     PaymentEffect,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..changes.model import OrderChange
-from ..orders.amending import ENDED
 from ..orders.model import Order
+from ..orders.settlement import ENDED
 from ..orders.stretches import amount
 from .reading import Findings, View
 

@@ -15,8 +15,9 @@ from ..engine.laters import Reminder
 from ..engine.transaction import Key
 from ..errors import NotFound
 from ..money import AMOUNT_MINOR_MAX, cumulative
-from ..orders.lifecycle import BUCKETS
-from ..orders.model import GONE_OUT, IN_THE_HOUSE, Order, OrderLine, reckon
+from ..orders.lifecycle import BUCKETS, GONE_OUT, IN_THE_HOUSE
+from ..orders.model import Order, OrderLine
+from ..orders.reckoning import reckon
 from ..orders.stretches import share
 from ..payments.model import Amounts, Payment, fold, status_of
 from ..refunds.model import Refund

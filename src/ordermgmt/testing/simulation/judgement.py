@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ... import verify
 from ...engine.effects import Intent
-from ...orders.holds import may_perform
-from ...orders.messages import PlaceOrder
-from ...orders.lifecycle import (GONE_OUT, IN_THE_HOUSE)
-from ...orders.model import (Order, OrderLine)
 from ...orders.following import balance
+from ...orders.holds import may_perform
+from ...orders.lifecycle import GONE_OUT, IN_THE_HOUSE
+from ...orders.messages import PlaceOrder
+from ...orders.model import Order, OrderLine
 from ...orders.reckoning import earned
 from ...payments.model import Payment
 from ...refunds.messages import SendRefund

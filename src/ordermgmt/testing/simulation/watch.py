@@ -22,7 +22,7 @@ from ...engine.inbox import MessageContradicted
 from ...engine.messages import Event
 from ...engine.transaction import Entry, Key
 from ...management import OrderManagement
-from ...orders.amending import OrderAmended
+from ...orders.amended import OrderAmended
 from ...orders.messages import CreditGranted, MoneyAsked, OrderConfirmed, UnitsCancelled, UnitsMoved
 from ...orders.model import Order
 from ...payments.messages import FactNotCounted

@@ -26,6 +26,7 @@ from ...orders.amending import AmendOrder, RevertAmendment
 from ...orders.amendment import Amendment, LineChange
 from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
 from ...orders.holds import AddNote, HoldOrder, ReleaseHold
+from ...orders.lifecycle import IN_THE_HOUSE
 from ...orders.messages import (
     AdvanceOrder,
     CancelOrder,
@@ -43,7 +44,7 @@ from ...orders.messages import (
     RejectOrder,
     Tender,
 )
-from ...orders.model import IN_THE_HOUSE, Address, Order
+from ...orders.model import Address, Order
 from ...orders.prices import cost
 from ...payments.messages import CapturePayment
 from ...pricing.terms import Discount, Surcharge, Tax

@@ -20,8 +20,9 @@ from ...engine.transaction import Storage, Write
 from ...engine.working import Call, Worker
 from ...management import OrderManagement
 from ...orders.holds import ReleaseHold
+from ...orders.lifecycle import IN_THE_HOUSE
 from ...orders.messages import CloseOrder
-from ...orders.model import IN_THE_HOUSE, Order
+from ...orders.model import Order
 from ...payments.messages import Authorise
 from ...settings import LEASE
 from ...shipments.messages import HandOverShipment, PackShipment, Track

@@ -1,0 +1,118 @@
+"""What an order's lines come to: shares of units that left or were given up, what is owed and what is earned.
+
+Pure arithmetic over the frozen amounts; everything derived from an order starts here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..money import cumulative
+from ..values import frozen
+from .lifecycle import GONE_OUT, UNIT_ARROWS
+from .stretches import share
+
+if TYPE_CHECKING:
+    from .model import Order, OrderLine
+
+_OUT = frozenset(GONE_OUT)
+
+
+# Units.
+
+
+def walk(units: dict[str, int], source: str, arrow: str, quantity: int) -> None:
+    """Move units that stand in `source` along an arrow, in place: this runs for every line of every move."""
+    left = units.get(source, 0) - quantity
+    if left < 0:
+        raise ValueError(f"{quantity} units cannot {arrow}: {-left} of them do not stand in {source}")
+    if left:
+        units[source] = left
+    else:
+        del units[source]
+    target = UNIT_ARROWS[arrow].target
+    units[target] = units.get(target, 0) + quantity
+
+
+# Shares.
+
+
+def given_back(line: OrderLine) -> int:
+    """What units of this line that are not wanted any more have given back: the first shares of the line."""
+    return _share_of(line, line.units.get("cancelled", 0))
+
+
+def earned_by(line: OrderLine) -> int:
+    """What units of this line that have left the house have earned: the last shares of the line.
+
+    Units given back take shares from the front and units handed over from the back.  So they never take the
+    same one, and together they make the whole line.
+    """
+    return line.minor - _share_of(line, line.quantity - line.count(*GONE_OUT))
+
+
+def _share_of(line: OrderLine, first: int) -> int:
+    """What the first units of a line come to together."""
+    if not first:
+        return 0
+    if line.stretches:
+        return share(line.stretches, first)
+    return line.minor if first == line.quantity else cumulative(line.minor, first, line.quantity)
+
+
+@frozen
+class Reckoning:
+    """What an order's lines come to, reckoned in one pass."""
+
+    totals: dict[str, int]
+    """Bucket → units over all lines; empty buckets are absent."""
+    owed: int
+    """See `due`."""
+    earned: int
+    """See `earned`."""
+
+
+def reckon(order: Order) -> Reckoning:
+    """Units and money of all lines.  Everything derived from an order starts here."""
+    totals: dict[str, int] = {}
+    standing = out = wanted = 0
+    for line in order.lines.values():
+        units = line.units
+        if len(units) == 1 and line.quantity in units.values():  # all units in one bucket, as they mostly are
+            (bucket,) = units
+            totals[bucket] = totals.get(bucket, 0) + line.quantity
+            if bucket != "cancelled":
+                wanted += 1
+                standing += line.minor
+                if bucket in _OUT:
+                    out += line.minor
+            continue
+        for bucket, n in units.items():
+            totals[bucket] = totals.get(bucket, 0) + n
+        wanted += 1
+        standing += line.minor - given_back(line)
+        out += earned_by(line)
+    charges = sum(charge.minor for charge in order.charges) if wanted else 0
+    # A credit that is more than what is left lapses with the units it was granted on: nobody owes less than nothing.
+    owed = max(standing + charges - order.credits, 0)
+    gone = not _OUT.isdisjoint(totals)
+    return Reckoning(totals, owed, min(out + charges, max(owed, 0)) if gone else 0)
+
+
+def due(order: Order) -> int:
+    """What the customer owes: shares of units not cancelled, plus charges, less credits granted (minor units).
+
+    Charges fall away with the last unit.
+    """
+    return reckon(order).owed
+
+
+def earned(order: Order) -> int:
+    """What may be collected by now: shares of units handed over, with the charges from the first one on."""
+    return reckon(order).earned
+
+
+def all_units(lines: Iterable[OrderLine], *buckets: str) -> tuple[tuple[str, int], ...]:
+    """(line id, units) of every line that has some in these buckets."""
+    return tuple((line.line_id, n) for line in lines if (n := line.count(*buckets)))
