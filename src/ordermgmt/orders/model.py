@@ -1,7 +1,7 @@
 """An order: what was promised, where each unit stands, and what of the money has come.
 
 A unit stands in exactly one bucket.  Amounts are frozen per line; the share of a unit is computed from the
-line's amount and quantity, so any way of splitting an order adds up to the whole.
+line's amount and quantity (`reckoning`), so any way of splitting an order adds up to the whole.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When an order may be placed, confirmed, cancelled; how its units move and its money follows."""
+"""When an order may be confirmed, cancelled, closed; how its units move and its money follows."""
 
 from __future__ import annotations
 
