@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import sqlalchemy.event
 from django.db import connection as django_connection
 from django.db import transaction
+from pendulum import DateTime
 from sqlalchemy.orm import Session
 
 from ordermgmt import (
@@ -30,6 +33,7 @@ from ordermgmt import (
     Stock,
     StorageBusy,
     StorageFailed,
+    SystemClock,
     Tender,
 )
 from ordermgmt.engine.transaction import Entry, Row, Write
@@ -341,6 +345,46 @@ class TestWithOthers:
         assert len(sold) == 10
         assert shop.get(Stock, ("mug", "main")).available == 0
         laws_hold(shop)
+
+    def test_nobody_else_writes_from_the_moment_something_is_decided_on(
+        self, shop: OrderManagement, host: sqlite3.Connection, path: Path
+    ) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+            host.execute("BEGIN")
+            with shop.within(host).storage.transaction() as deciding:
+                deciding.load([("stock", "main/mug")])
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+            host.execute("ROLLBACK")
+            other.execute("BEGIN IMMEDIATE")
+
+    def test_whoever_comes_while_another_decides_waits_for_it_and_neither_must_begin_again(
+        self, shop: OrderManagement, host: sqlite3.Connection, path: Path
+    ) -> None:
+        deciding = threading.Event()
+
+        class Pondering(SystemClock):
+            def now(self) -> DateTime:  # it is asked after the rows are loaded
+                if not deciding.is_set():
+                    deciding.set()
+                    time.sleep(0.2)
+                return super().now()
+
+        def second() -> None:
+            deciding.wait(20)
+            with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as connection:
+                connection.execute("PRAGMA synchronous = EXTRA")
+                connection.execute("BEGIN")
+                shop.within(connection).handle(buy("A-2"))
+                connection.execute("COMMIT")
+
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(second)
+            host.execute("BEGIN")
+            OrderManagement(storage=shop.storage, clock=Pondering()).within(host).handle(buy("A-1"))
+            host.execute("COMMIT")
+            waiting.result(30)
+        assert sorted(order.order_id for order in shop.find(Order)) == ["A-1", "A-2"]
 
     def test_a_function_may_answer_the_present_connection(
         self, shop: OrderManagement, host: sqlite3.Connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,7 +49,7 @@ class JoinedSqliteStorage:
         self._sound: sqlite3.Connection | None = None
 
     def transaction(self) -> JoinedSqliteTransaction:
-        return JoinedSqliteTransaction(self._connection())
+        return JoinedSqliteTransaction(self._begun(), self._check)
 
     def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
         return rows.read(self._select, keys)
@@ -83,30 +83,39 @@ class JoinedSqliteStorage:
         return _select(self._connection(), text, values)
 
     def _connection(self) -> sqlite3.Connection:
-        """The connection as it is now, in a transaction."""
+        """The connection as it is now, in a transaction, and fit to read from."""
+        connection = self._begun()
+        self._check(connection)
+        return connection
+
+    def _begun(self) -> sqlite3.Connection:
         connection = driver_connection(self._given)
         if not isinstance(connection, sqlite3.Connection):
             raise Misconfigured(
                 f"a SQLite store joins a connection of Python's sqlite3 module (got {type(connection).__name__})"
             )
+        if not connection.in_transaction:
+            _begin(connection)
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Look at a connection that was not seen before."""
         if connection is not self._sound:
             try:
                 _check(connection)
             except sqlite3.Error as error:
                 raise failure(error) from error
             self._sound = connection
-        if not connection.in_transaction:
-            _begin(connection)
-        return connection
 
 
 class JoinedSqliteTransaction:
     """A savepoint in the host's transaction.  See `Transaction`."""
 
-    __slots__ = ("_connection", "_open", "_over", "_versions")
+    __slots__ = ("_check", "_connection", "_open", "_over", "_versions")
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, check: Callable[[sqlite3.Connection], None]) -> None:
         self._connection = connection
+        self._check = check
         self._open = False
         self._over = True
         self._versions: dict[Key, int] = {}
@@ -115,12 +124,21 @@ class JoinedSqliteTransaction:
         self._run(f"SAVEPOINT {SAVEPOINT}")
         self._open = True
         try:
-            self._run(LOCK)
+            self._lock()
         except BaseException:
             self._undo()
             raise
         self._over = False
         return self
+
+    def _lock(self) -> None:
+        # Before the connection is looked at: SQLite waits for a lock only where nothing was read yet.
+        try:
+            self._run(LOCK)
+        except StorageFailed:
+            self._check(self._connection)  # where our tables are missing, it says what to do
+            raise
+        self._check(self._connection)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
