@@ -19,6 +19,7 @@ from ordermgmt import (
     Command,
     ConfirmOrderChange,
     DeclineOrderChange,
+    Discount,
     DraftOrderChange,
     HandOverShipment,
     InvalidInput,
@@ -40,6 +41,7 @@ from ordermgmt import (
     RevertAmendment,
     RevertOrderChange,
     Shipment,
+    Tax,
     UnitPrice,
 )
 from ordermgmt.orders.stretches import Stretch, amount, cut, joined, share, whole
@@ -51,6 +53,13 @@ from tests.stories import card_pays, eur, laws_hold
 
 PRICES = ("3.333333", "10.00", "0.05", "7.77")
 SKUS = ("cup", "hat")
+TAXES = ((), (Tax("VAT", 19),), (Tax("VAT", 5), Tax("local", "0.875", compound=True)))
+DISCOUNTS = (
+    (),
+    (Discount("third", percent="33.3333"),),
+    (Discount("voucher", amount=eur("2.01")), Discount("spring", percent=10, most=eur("0.99"))),
+)
+WELCOME = Discount("welcome", amount=eur("1.01"))
 
 
 # Shares.
@@ -85,6 +94,8 @@ class Life:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
+        self.priced = seed % 4 < 2
+        """Whether it has taxes and discounts; else it is nothing but prices."""
         clock = ManualClock()
         self.card = FakePayments(clock=clock)
         self.shop = OrderManagement(
@@ -99,6 +110,9 @@ class Life:
                 lines=lines,
                 pay=card_pays(sale=seed % 2 == 0),
                 shipping=eur("4.90") if seed % 3 else None,
+                prices="exclusive" if self.priced and seed % 5 else "inclusive",
+                adjustments=[WELCOME] if self.priced and seed % 7 else [],
+                rounding=("standard", "vendure", "medusa", "unit")[seed // 4 % 4] if self.priced else "standard",
             )
         )
         self.shop.settle("A")
@@ -109,7 +123,14 @@ class Life:
 
     def line(self, line_id: str = "") -> Line:
         price = UnitPrice(self.chance.choice(PRICES), "EUR")
-        return Line(sku=self.chance.choice(SKUS), quantity=self.chance.randint(1, 5), unit_price=price, line_id=line_id)
+        return Line(
+            sku=self.chance.choice(SKUS),
+            quantity=self.chance.randint(1, 5),
+            unit_price=price,
+            line_id=line_id,
+            taxes=self.chance.choice(TAXES) if self.priced else None,
+            discounts=self.chance.choice(DISCOUNTS) if self.priced else (),
+        )
 
     def amendment(self) -> Amendment:
         changes = list[LineChange]()
