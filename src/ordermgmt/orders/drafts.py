@@ -197,8 +197,10 @@ def _edit(command: EditDraft, state: Order | None, seen: Seen, at: DateTime) -> 
 
 
 def _quote(command: QuoteOrder, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
-    _as_draft(state, command.order_id, seen)
-    yield OrderQuoted(until=at + command.valid_for)
+    order = _as_draft(state, command.order_id, seen)
+    until = at + command.valid_for
+    if until != order.quoted_until:
+        yield OrderQuoted(until=until)
 
 
 def _withdraw(command: WithdrawQuote, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:

@@ -6,7 +6,7 @@ made by what can be seen, and by the time it is decided somebody else may have b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ from ...orders.messages import (
     Tender,
 )
 from ...orders.model import Address, Order
+from ...orders.port import Item
 from ...orders.prices import cost
 from ...payments.messages import CapturePayment
 from ...pricing.terms import Discount, Surcharge, Tax
@@ -66,6 +67,10 @@ if TYPE_CHECKING:
     from .world import World
 
 SKUS = ("cup", "hat", "pen")
+"""What stands on the shelf."""
+WARRANTY = "warranty"
+"""What needs no goods: it is performed once its order is confirmed."""
+_OFFERED = (*SKUS, *SKUS, *SKUS, WARRANTY)
 CHANGING = 0.5
 """How often somebody wants a placed order changed, in a world where orders are changed."""
 
@@ -76,7 +81,7 @@ def new_order(world: World, order_id: str) -> Command[Any]:
     """Somebody places an order, or has one drafted."""
     lines = [
         Line(
-            sku=world.choice(SKUS),
+            sku=world.choice(_OFFERED),
             quantity=world.choice((1, 2, 3)),
             unit_price=UnitPrice(world.choice(("3.333333", "7.9925", "0.05", "0")), "EUR"),
         )
@@ -99,6 +104,13 @@ def new_order(world: World, order_id: str) -> Command[Any]:
         pay_within=world.choice((None, None, timedelta(hours=3))),
         ship_to=Address(name="Ann", street="Long Lane 1", city="York", country="GB"),
     )
+
+
+class Offer:
+    """The catalogue: everything is stocked, but for one thing."""
+
+    def items(self, skus: Collection[str]) -> Mapping[str, Item]:
+        return {sku: Item(kind="service" if sku == WARRANTY else "stocked") for sku in skus}
 
 
 def _with_prices(n: int, lines: list[Line], shipping: Money) -> dict[str, Any]:
@@ -153,7 +165,7 @@ def _about_a_draft(world: World, order: Order) -> Command[Any]:
     if chance < 0.85:
         return HoldOrder(order_id=id, reason="credit limit")
     if chance < 0.95:
-        line = Line(sku=world.choice(SKUS), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
+        line = Line(sku=world.choice(_OFFERED), quantity=world.choice((1, 2)), unit_price=UnitPrice("4.005", "EUR"))
         return EditDraft(order_id=id, lines=[line], carrier=order.ship_by, channel="web", external=order.external)
     return CancelOrder(order_id=id, reason="too dear")
 
@@ -268,7 +280,7 @@ def _amendment(world: World, order: Order) -> Amendment:
         case "price":
             return Amendment(lines=[LineChange(line_id=line.line_id, unit_price=price)])
         case "add":
-            return Amendment(add=[Line(sku=world.choice(SKUS), quantity=1, unit_price=price)])
+            return Amendment(add=[Line(sku=world.choice(_OFFERED), quantity=1, unit_price=price)])
         case _:
             return Amendment(charges={"gift wrap": Money.of_minor(world.choice((0, 199)), order.currency)})
 

@@ -35,7 +35,7 @@ from .judgement import Judgement
 from .providers import CARRIERS, CHARACTERS, Gateway, NoAnswer, Parcels, Provider
 from .store import Turns
 from .watch import Watch
-from .wishes import SKUS
+from .wishes import SKUS, Offer
 
 One = TypeVar("One")
 STORY_MAX = 60
@@ -150,6 +150,7 @@ class World:
             actor="shop",
             gateways=self.gateways,
             carriers=self.parcels,
+            items=Offer(),
             clock=self.god,
             ids=ManualIds(),
             chance=random.Random(seed),
