@@ -371,9 +371,9 @@ def test_a_quote_that_was_given_up_leaves_no_reminder(shop: OrderManagement, clo
 
 def test_a_quote_given_again_until_the_same_moment_is_no_news(shop: OrderManagement):
     quoted(shop)
-    before = list(shop.history("order", "Q"))
+    before = shop.history(Order, "Q")
     shop.handle(QuoteOrder(order_id="Q", valid_for=WEEK))
-    assert list(shop.history("order", "Q")) == before
+    assert shop.history(Order, "Q") == before
 
 
 def test_a_quote_given_anew_ends_anew(shop: OrderManagement, clock: ManualClock):
