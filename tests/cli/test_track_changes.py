@@ -17,6 +17,7 @@ from ordermgmt import (
     OrderManagement,
     ReceiveStock,
     RequestOrderChange,
+    RevertAmendment,
     RevertOrderChange,
 )
 from ordermgmt.cli import main
@@ -58,3 +59,20 @@ def test_an_order_was_placed_at_what_it_cost_then(tmp_path: Path, capsys: pytest
     assert main(["track", "A", "--db", str(db)]) == 0
 
     assert "10.00 EUR + shipping 4.90 EUR = 14.90 EUR" in capsys.readouterr().out
+
+
+def test_a_change_whose_amendment_was_taken_back_at_the_order_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    db = tmp_path / "shop.db"
+    with OrderManagement(storage=SqliteStorage(db)) as shop:
+        place(shop, "A", line("mug", 3), pay=OnAccount())
+        fewer = Amendment(lines=[LineChange(line_id="1", quantity=1)])
+        shop.handle(DraftOrderChange(change_id="c1", order_id="A", amendment=fewer))
+        shop.handle(ConfirmOrderChange(change_id="c1"))
+        shop.handle(RevertAmendment(order_id="A", change_id="c1"))
+    assert main(["track", "A", "--db", str(db)]) == 0
+
+    told = capsys.readouterr().out
+    assert "Amendment 1 taken back" in told
+    assert "Change c1 taken back with it" in told

@@ -342,6 +342,7 @@ WORDS: Mapping[type[Event], tuple[int, str, Tell]] = {
         "",
         lambda one, event, whole: f"Change {one.id} taken back{_because(event.reason)}",
     ),
+    changes.ChangeUndone: (FOLLOWED, "", lambda one, event, whole: f"Change {one.id} taken back with it"),
     payments.PaymentRequested: (ASKED, "dim", _requested),
     payments.CaptureAsked: (ASKED, "dim", _asking("capture {}")),
     payments.VoidAsked: (ASKED, "dim", _asking("give up {}")),
