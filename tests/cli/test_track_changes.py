@@ -22,7 +22,8 @@ from ordermgmt import (
 )
 from ordermgmt.cli import main
 from ordermgmt.storage import SqliteStorage
-from tests.stories import eur, line, place
+from ordermgmt.testing import FakePayments
+from tests.stories import card_pays, eur, line, place
 
 
 def test_changes_are_told_with_the_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -76,3 +77,14 @@ def test_a_change_whose_amendment_was_taken_back_at_the_order_is_told_so(
     told = capsys.readouterr().out
     assert "Amendment 1 taken back" in told
     assert "Change c1 taken back with it" in told
+
+
+def test_what_was_put_on_account_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    db = tmp_path / "shop.db"
+    with OrderManagement(storage=SqliteStorage(db), gateways={"card": FakePayments()}) as shop:
+        place(shop, "A", line("mug", 3), pay=card_pays("tok_decline"))
+        shop.settle("A")
+        shop.handle(AmendOrder(order_id="A", pay=OnAccount()))
+    assert main(["track", "A", "--db", str(db)]) == 0
+
+    assert "Order amended (1): 30.00 EUR to be paid on account" in capsys.readouterr().out

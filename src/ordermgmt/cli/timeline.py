@@ -185,6 +185,8 @@ def _amended(one: Recorded, event: amended.OrderAmended, whole: Whole) -> str:
         told.append("with other charges")
     if event.readdressed:
         told.append("to another address")
+    if event.terms is not None and event.terms.kind == "account":
+        told.append(f"{whole.money(event.terms.minor)} to be paid on account")
     what = f"Amendment {event.reverts} taken back" if event.reverts else f"Order amended ({event.number})"
     return f"{what}: {', '.join(told)}{_because(event.reason)}" if told else what
 
