@@ -64,6 +64,7 @@ def schema(postgres_storage):
 
 async def left_open(postgres):
     """How many transactions are open; a server needs a moment to see that a connection was closed."""
+    count = 0
     for _ in range(100):
         ((count,),) = await asyncio.to_thread(postgres.do, LEFT_OPEN)
         if not count:

@@ -26,6 +26,7 @@ from ordermgmt.storage.postgres_async_connections import (
     AsyncPool,
     act_async,
 )
+from ordermgmt.storage.postgres_async_joined import AsyncJoinedPostgresStorage
 from ordermgmt.storage.postgres_course import Course, feed
 from ordermgmt.storage.postgres_questions import Question
 from ordermgmt.storage.postgres_reading import Answer, AsyncReading
@@ -140,6 +141,10 @@ class AsyncPostgresStorage(AsyncReading):
     async def erase(self, subject: str) -> int:
         """Forget every value about a person; the server overwrites them when it vacuums the table."""
         return await self._ask(questions.erase(self._texts, subject))
+
+    def joined(self, connection: object) -> AsyncJoinedPostgresStorage:
+        """The same store on an `AsyncConnection` of the host's, within the transaction that is open there."""
+        return AsyncJoinedPostgresStorage(connection, schema=self.schema)
 
     async def close(self) -> None:
         """Close its own connections; whoever is in a transaction may still end it."""

@@ -64,7 +64,7 @@ async def act_async(connection: AsyncConnection, step: Any) -> Any:
         case Ask(text=text, values=values):
             return await rows_async(connection, text, values)
         case Do(text=text):
-            return await connection.execute(text)
+            return await psycopg.AsyncCursor(connection).execute(text)
         case Pause(seconds=seconds):
             return await asyncio.sleep(seconds)
         case Close():

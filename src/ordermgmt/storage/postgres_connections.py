@@ -28,7 +28,7 @@ from ordermgmt.storage.postgres_sessions import (
     judging,
     session,
 )
-from ordermgmt.storage.postgres_steps import Ask, Close, Connection, Do, Pause, drive, rows
+from ordermgmt.storage.postgres_steps import Ask, Close, Connection, Do, Pause, cursor, drive, rows
 from ordermgmt.storage.postgres_texts import adapt
 
 IDLE = TransactionStatus.IDLE
@@ -58,7 +58,7 @@ def act(connection: Connection, step: Any) -> Any:
         case Ask(text=text, values=values):
             return rows(connection, text, values)
         case Do(text=text):
-            return connection.execute(text)
+            return cursor(connection).execute(text)
         case Pause(seconds=seconds):
             return time.sleep(seconds)
         case Close():

@@ -213,7 +213,7 @@ def checked_name(name: object) -> str:
 
 def schema_version(execute: Execute, schema: str) -> int:
     """The version of the tables in this schema; 0 where there are none of ours yet."""
-    return _done(_version(schema), execute)
+    return _done(version_steps(schema), execute)
 
 
 def migrate(execute: Execute, schema: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -231,7 +231,8 @@ def _done(steps: Steps[T], execute: Execute) -> T:
         return told
 
 
-def _version(schema: str) -> Steps[int]:
+def version_steps(schema: str) -> Steps[int]:
+    """`schema_version`, whoever asks."""
     # By the catalogue's rows: to_regclass may answer from what the connection remembers of before it waited for a lock.
     found = yield (
         (
@@ -287,7 +288,7 @@ def _make_schema(schema: str) -> Steps[None]:
 
 
 def _checked_version(schema: str, newest: int) -> Steps[int]:
-    stored = yield from _version(schema)
+    stored = yield from version_steps(schema)
     if stored > newest:
         raise NewerSchema(f"schema {schema} has version {stored}, this release knows {newest}; upgrade ordermgmt")
     return stored

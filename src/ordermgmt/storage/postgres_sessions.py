@@ -17,7 +17,7 @@ from ordermgmt.errors import (
     StorageBusy,
     StorageFailed,
 )
-from ordermgmt.storage.postgres_schema import migration_steps
+from ordermgmt.storage.postgres_schema import migration_steps, version_steps
 from ordermgmt.storage.postgres_steps import Ask, Line, Steps
 from ordermgmt.storage.postgres_texts import Statements
 
@@ -103,6 +103,11 @@ def preparing(statements: Statements) -> Steps[str]:
     yield from _asked(migration_steps(statements.schema))
     found = yield Ask(statements.installation, [])
     return str(found[0][0])
+
+
+def stored_version(schema: str) -> Steps[int]:
+    """The version of the tables in this schema; 0 where there are none of ours."""
+    return _asked(version_steps(schema))
 
 
 def _asked(steps: Generator[tuple[str, Sequence[Any]], Any, T]) -> Steps[T]:

@@ -117,7 +117,6 @@ class Statements:
             " AND classid = ({s}.saving() >> 32)::oid AND objid = ({s}.saving() & 4294967295)::oid"
         )
         self.personal = of("SELECT ref, doc FROM {s}.personal WHERE ref = ANY(%s)")
-        self.erase = of("DELETE FROM {s}.personal WHERE subject = %s")
         self.erase_told = of(
             "WITH gone AS (DELETE FROM {s}.personal WHERE subject = %s RETURNING 1) SELECT count(*) FROM gone"
         )
