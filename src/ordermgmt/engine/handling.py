@@ -35,15 +35,15 @@ from .capability import Capability, Rule, Seen, changed
 from .codec import UNREADABLE, Opaque, fingerprint, from_builtins, to_builtins, with_status
 from .discrepancies import DiscrepancyOpened
 from .effects import ClaimEffect, EffectPlanned, Intent, idempotency_key
-from .instants import LATEST, from_text, to_text
+from .instants import from_text, to_text
 from .laters import SetLater
 from .lifecycle import Lifecycle
 from .messages import Command, Disagreement, Effect, Event, Later, News
 from .policies import refusal_of
 from .requests import Again, Job, Load, Now, Request, Result, Save
 from .saving import writes
-from .transaction import Key, Row
-from .working_set import Decided, Entity, Told, WorkingSet
+from .transaction import Key, Row, Write
+from .working_set import Decided, Entity, WorkingSet
 
 
 def attempt(
@@ -82,9 +82,18 @@ def attempt(
     changes = writes(assembly, deciding.working.entities.values())
     if changes:
         yield Save(changes)
-        if any(change.index.get("due", LATEST) <= to_text(now) for change in changes):
+        if _makes_due(changes, to_text(now)):
             return [changed(result, leaves_due=True) for result in results]
     return results
+
+
+def _makes_due(changes: Sequence[Write], now: str) -> bool:
+    """Whether any of these is, from now on, found among what is due by now."""
+    for change in changes:
+        due = change.index.get("due")
+        if due is not None and due <= now:
+            return True
+    return False
 
 
 def _claims_only(jobs: Sequence[Job]) -> bool:
@@ -367,7 +376,7 @@ class Deciding:
         entity.state = capability.evolve[type(event)](entity.state, event)
         entity.version += 1
         entity.at = when
-        entity.told = (*entity.told, Told(event, when, self._actor, cause, self._command_id))
+        entity.told = (*entity.told, (event, when, self._actor, cause, self._command_id))
         return event
 
     def _with_status(self, event: Event, entity: Entity, lifecycle: Lifecycle, cause: str, *, news: bool) -> Event:
@@ -449,7 +458,7 @@ class Deciding:
         """An entity of the engine's own, new by its id; the store refuses it if that is wrong."""
         entity = Entity((kind, id), None, None, 1, when)
         entity.state = self._assembly.by_kind[kind].evolve[type(event)](None, event)
-        entity.told = (Told(event, when, self._actor, cause, self._command_id),)
+        entity.told = ((event, when, self._actor, cause, self._command_id),)
         self.working.add(entity)
 
     def _free(self, base: str, command: str, reason: str) -> str | None:

@@ -53,7 +53,7 @@ def _index_changes(entity: Entity, capability: Capability[Any]) -> tuple[dict[st
     if entity.saved is None:
         return {name: value for name, value in new.items() if value is not None}, {}
     old = capability.index(entity.saved)
-    if new == old:
+    if new == old:  # as mostly for rows that are only counted up and down
         return {}, {}
     gained: dict[str, str] = {}
     lost: dict[str, str] = {}

@@ -7,7 +7,7 @@ refused, they are undone as if it had never been asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from attrs import field
 
@@ -18,15 +18,8 @@ from .codec import from_json
 from .messages import Event
 from .transaction import Key, Row
 
-
-class Told(NamedTuple):
-    """An event as it goes into the history."""
-
-    event: Event
-    at: str
-    actor: str
-    cause: str
-    command_id: str
+Told = tuple[Event, str, str, str, str]
+"""An event as it goes into the history: with when, by whom, by which type of command and under which id it was told."""
 
 
 @frozen
