@@ -132,6 +132,9 @@ async def increment_async(storage: AsyncStorage, key: Key) -> None:
 class AsyncStorageContract(StorageContract, declares=True):
     """The promises of an `AsyncStorage`; a store that passes is one `AsyncOrderManagement` can run on."""
 
+    patience = 20.0
+    """Seconds after which a task is held to wait for ever for what a cancelled one has left locked."""
+
     # Hosts cancel tasks: a customer goes away, a time-out passes.
 
     def test_no_increment_is_lost_between_eight_tasks(self, storage: Blocking) -> None:
@@ -153,7 +156,7 @@ class AsyncStorageContract(StorageContract, declares=True):
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
                 await holder.commit([written("A-1", 1)])
-            await asyncio.wait_for(increment_async(storage.awaited, KEY), timeout=20)
+            await asyncio.wait_for(increment_async(storage.awaited, KEY), timeout=self.patience)
 
         storage.loop.wait_for(story())
         assert [entry.version for entry in storage.history(KEY)] == [1, 2, 3]
@@ -182,7 +185,7 @@ class AsyncStorageContract(StorageContract, declares=True):
                 assert task.cancelled() or task.exception() is None
                 versions = {row.version for row in (await storage.awaited.read(keys)).values()}
                 assert len(versions) == 1, f"half a commit in round {round}"
-                await asyncio.wait_for(both(), timeout=20)
+                await asyncio.wait_for(both(), timeout=self.patience)
 
         save(storage, written("A-1"), written("A-2"))
         storage.loop.wait_for(story())
@@ -199,7 +202,9 @@ class AsyncStorageContract(StorageContract, declares=True):
                 for task in waiting:
                     task.cancel()
                 await asyncio.wait(waiting)
-            await asyncio.wait_for(asyncio.gather(*(increment_async(storage.awaited, KEY) for _ in range(5))), 20)
+            await asyncio.wait_for(
+                asyncio.gather(*(increment_async(storage.awaited, KEY) for _ in range(5))), self.patience
+            )
 
         storage.loop.wait_for(story())
         assert storage.read([KEY])[KEY].version == 6
