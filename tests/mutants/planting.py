@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -147,3 +147,26 @@ class _Through:
     def commit(self, writes: Sequence[Write]) -> None:
         self._store.count += 1
         self._store.commit(self._transaction, writes)
+
+
+CATALOGUE: list[Mutant] = []
+"""Every fault that was entered."""
+
+
+def mutant(area: str) -> Callable[[Callable[[Garden], None]], Callable[[Garden], None]]:
+    """Enter a fault under the words of its function's name."""
+
+    def enter(plant: Callable[[Garden], None]) -> Callable[[Garden], None]:
+        CATALOGUE.append(Mutant(plant.__name__.replace("_", " "), area, plant))
+        return plant
+
+    return enter
+
+
+def nothing(*_args: Any, **_kwargs: Any) -> Iterable[Any]:
+    return ()
+
+
+def dropping(*types: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The same answers without those of a type."""
+    return lambda inner: lambda *args: [one for one in inner(*args) if not isinstance(one, types)]

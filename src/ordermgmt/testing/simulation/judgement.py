@@ -15,7 +15,7 @@ from ...orders.model import Order, OrderLine
 from ...orders.reckoning import earned
 from ...payments.model import Payment
 from ...refunds.messages import SendRefund
-from ...shipments.model import STAGES, Shipment
+from ...shipments.model import DELIVERED, STAGES, UNDELIVERABLE, Shipment
 from ...stock.model import Reservation
 
 CARRIED = ("picked", "packed", "shipped", "delivered", "undeliverable")
@@ -198,7 +198,9 @@ class Judgement:
         for line in order.lines.values():
             for bucket in CARRIED if line.kind == "stocked" else ():
                 standing, held = line.count(bucket), inside[line.line_id, bucket]
-                if standing != held:
+                # What was lost may have been sent again, or given up, before its parcel turned up after all.
+                again = bucket in (UNDELIVERABLE, DELIVERED) and order.order_id in self.watch.lost and standing < held
+                if standing != held and not again:
                     self.breach("Q2", f"{order.order_id}: {standing} units are {bucket}, and {held} are in parcels")
 
     def _not_early(self, order: Order) -> None:
@@ -210,7 +212,9 @@ class Judgement:
         most = sum(charge.minor for charge in order.charges) if out else 0
         most += sum(_dearest(line, line.count(*GONE_OUT)) for line in order.lines.values())
         # A webhook without our key tells of a capture while the ask for it still counts as pending: not twice.
-        collected = max(order.money.paid, order.money.capture_pending)
+        # What was taken in good faith is given back where an amendment makes the order cheaper afterwards.
+        back = order.money.refund_pending if order.amended else 0
+        collected = max(order.money.paid - back, order.money.capture_pending)
         own = any(p is not None and self._acted(p.gateway, p.payment_id) for p in self._payments(order))
         if collected > most and not own:
             self.breach("M6", f"{order.order_id} collects {collected}, and what left the house is worth {most} at most")
