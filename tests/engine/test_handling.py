@@ -605,6 +605,36 @@ def test_a_rule_that_looks_where_it_did_not_say_is_a_bug():
         shop.handle(TearNote(note_id="a"))
 
 
+@frozen(kw_only=True)
+class AskNote(Command[Note]):
+    """Says that it looks at an order, and takes any error there for its being none."""
+
+    note_id: str
+
+
+def _ask(command: AskNote, state: Note | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    try:
+        order = seen.get(Order, "order", "A")
+    except Exception:  # noqa: BLE001 - a rule of a host's may be that careless
+        order = None
+    yield NoteWritten(note_id=command.note_id, text="unknown" if order is None else order.status)
+
+
+def test_a_follow_up_that_catches_errors_where_it_looks_sees_what_must_be_loaded_for_it_first():
+    asking = Rule(_ask, _by_id, keys=lambda command: [("order", "A")])
+    notes = attrs.evolve(NOTES, rules={**NOTES.rules, AskNote: asking})
+
+    def ask(event: NoteWritten, note: Note) -> Iterable[Any]:
+        if note.written == 1:
+            yield AskNote(note_id=note.note_id)  # of which nothing but the order is still to be loaded
+
+    shop = a_shop(capabilities=(*ordermgmt.DEFAULT_CAPABILITIES, notes), reactions=on(NoteWritten, ask))
+    place(shop, "A")
+    shop.handle(WriteNote(note_id="a"))
+
+    assert shop.get(Note, "a").text == "placed"
+
+
 def test_a_command_nobody_decides_is_a_bug_of_the_set_up():
     with pytest.raises(Misconfigured, match="no capability of this shop decides WriteNote"):
         a_shop(capabilities=ordermgmt.DEFAULT_CAPABILITIES).handle(WriteNote(note_id="a"))

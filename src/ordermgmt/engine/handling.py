@@ -105,8 +105,11 @@ DISCREPANCIES_MAX = 1000
 """How many disagreements may be open about one entity at one version."""
 
 
-class NeedsMore(Exception):
-    """A row is needed that is not loaded; which one stands in `Deciding.missing`."""
+class NeedsMore(BaseException):
+    """A row is needed that is not loaded; which one stands in `Deciding.missing`.
+
+    No `Exception`, for a rule or a policy that catches those where it looks at something must not catch this.
+    """
 
 
 class Asked(NamedTuple):
