@@ -105,10 +105,10 @@ DISCREPANCIES_MAX = 1000
 """How many disagreements may be open about one entity at one version."""
 
 
-class NeedsMore(BaseException):
+class NeedsMore(Exception):
     """A row is needed that is not loaded; which one stands in `Deciding.missing`.
 
-    No `Exception`, for a rule or a policy that catches those where it looks at something must not catch this.
+    A rule that catches it where it looks does no harm: while anything is missing, what was decided is thrown away.
     """
 
 
