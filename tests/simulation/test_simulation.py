@@ -16,8 +16,9 @@ from itertools import chain, count
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
-from ordermgmt import OrderManagement
+from ordermgmt import DEFAULT_CAPABILITIES, OrderManagement
 from ordermgmt.storage import SqliteStorage
 from ordermgmt.testing.simulation import (
     KINDS,
@@ -103,6 +104,21 @@ def test_a_shop_of_a_hosts_own_is_put_together_by_its_factory() -> None:
 
     simulate(own, seed=1, steps=100)
     assert len(made) == 1
+
+
+def _without_parcels(**parts: object) -> OrderManagement:
+    """A shop whose people plan parcels themselves."""
+    capabilities = tuple(
+        evolve(one, reactions=tuple(r for r in one.reactions if r.name != "plan_the_parcel"))
+        for one in DEFAULT_CAPABILITIES
+    )
+    return OrderManagement(**parts, capabilities=capabilities)  # type: ignore[arg-type] # whatever parts there are
+
+
+def test_a_shop_that_plans_its_parcels_by_hand_says_so() -> None:
+    with pytest.raises(SimulationFailed, match="nobody packs"):
+        simulate(_without_parcels, seed=0, steps=400)
+    simulate(_without_parcels, seed=0, steps=400, planned=False)
 
 
 BY_LENGTH = (

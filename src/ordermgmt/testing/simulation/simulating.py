@@ -20,6 +20,7 @@ def simulate(
     storage: Callable[[], Storage] = MemoryStorage,
     exclusive: bool | None = None,
     changes: bool = False,
+    planned: bool = True,
 ) -> Outcome:
     """Live through a world of this seed: so many steps with faults, then a calm phase, then a last judgement.
 
@@ -32,6 +33,8 @@ def simulate(
         exclusive: True: transactions one at a time.  False: all at once, guarded by versions only.  None: even seeds
             one at a time, odd ones all at once.
         changes: Whether orders are changed after they were placed, at once and by changes that somebody answers.
+        planned: Whether every order that is confirmed must get a parcel, as the default reactions see to.  False for a
+            shop that plans parcels by rules of its own.
 
     Raises:
         SimulationFailed: A law was broken.
@@ -45,6 +48,7 @@ def simulate(
             storage=store,
             exclusive=seed % 2 == 0 if exclusive is None else exclusive,
             changes=changes,
+            planned=planned,
         )
         while world.steps < steps:
             world.step()

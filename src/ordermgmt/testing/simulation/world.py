@@ -109,6 +109,7 @@ class World:
         orders_max: int = 40,
         cast: bool = True,
         changes: bool = False,
+        planned: bool = True,
     ) -> None:
         self.seed = seed
         self.random = random.Random(seed)
@@ -117,6 +118,8 @@ class World:
         """How many milliseconds a step takes at most."""
         self.changes = changes
         """Whether orders are changed after they were placed."""
+        self.planned = planned
+        """Whether every order that is confirmed must get a parcel."""
         self.orders_max = self.random.choice((12, orders_max, orders_max))
         """In some worlds many orders are begun, and in some a few come far."""
         self.now: DateTime = BEGINNING
