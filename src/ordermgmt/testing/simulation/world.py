@@ -296,7 +296,8 @@ class World:
         if intent.first_sent is None and intent.generation == 1 and intent.token < 2 and not intent.ended:
             self.breach("E7", f"{effect_id} is sent, but nobody has noted that it is being sent: {intent.status}")
         asks = call.request
-        if isinstance(asks, Authorise) and self.watch.state("payment", asks.payment_id).withdrawn:
+        in_time = self._current.now() < call.intent.due  # else the worker notices, and sends nothing
+        if isinstance(asks, Authorise) and in_time and self.watch.state("payment", asks.payment_id).withdrawn:
             self.breach("E7", f"{effect_id} is sent, but nobody wants the money any more")
         for other in self.watch.states("effect"):
             before = isinstance(other, Intent) and other.lane == intent.lane and other.effect_id < effect_id
