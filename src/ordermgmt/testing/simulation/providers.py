@@ -424,7 +424,7 @@ class Parcels(Provider):
 
     def arrive_at_last(self, number: str) -> None:
         """A parcel comes to its end, the right one most often."""
-        if not any(scan.kind in (DELIVERED, UNDELIVERABLE) for scan in self.scans[number]):
+        if not self.scans[number] or self.scans[number][-1].kind not in (DELIVERED, UNDELIVERABLE):
             self.report(number, UNDELIVERABLE if self.world.between(0, 1) < LOST else DELIVERED)
 
     def move(self) -> None:
