@@ -65,6 +65,28 @@ class OptimisticStorage(MemoryStorage):
             transaction.over = True
 
 
+class RivalStorage(OptimisticStorage):
+    """Lets a rival commit between two loads of one transaction."""
+
+    rival: Callable[[], object] | None = None
+
+    @contextmanager
+    def transaction(self) -> Generator[MemoryTransaction, None, None]:
+        with super().transaction() as transaction:
+            load, loads = transaction.load, 0
+
+            def load_after_the_rival(keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:
+                nonlocal loads
+                loads += 1
+                if loads == 2 and (rival := self.rival) is not None:
+                    self.rival = None
+                    rival()
+                return load(keys, skip_locked=skip_locked)
+
+            transaction.load = load_after_the_rival  # type: ignore[method-assign] # a seam of this test
+            yield transaction
+
+
 class RowLockingTransaction(MemoryTransaction):
     """Holds every row it has loaded, whether or not there is one yet, to its end."""
 
@@ -279,6 +301,18 @@ def test_one_command_id_used_by_everybody_is_decided_once(world: World):
 
     assert [answer.on_hand for answer in answers] == [5] * 16
     assert on_the_shelf(shop) == (5, 0, 0)
+
+
+def test_nobody_is_refused_for_rows_of_different_moments():
+    world = World(storage := RivalStorage())
+    place(world.shop, "A")
+    world.shop.run_due()
+    storage.rival = lambda: world.shop.handle(CancelOrder(order_id="A"))
+
+    with pytest.raises(NotAllowed):
+        world.shop.handle(HandOverShipment(shipment_id="A:s1"))
+
+    assert storage.rival is None, "handing over loads twice"
 
 
 def test_an_order_is_cancelled_or_sent_but_not_both(world: World):

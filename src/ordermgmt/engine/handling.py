@@ -62,7 +62,9 @@ def attempt(
     loaded: dict[Key, Entity] = {}
     wanted = first
     at: DateTime | None = None
+    loads = 0
     while True:
+        loads += 1
         keys = tuple(sorted(wanted, key=assembly.lock_order))
         rows: Mapping[Key, Row] = yield Load(keys, skip_locked=not loaded and not known and _claims_only(jobs))
         for key in keys:
@@ -77,7 +79,13 @@ def attempt(
         wanted = deciding.missing
         if ordered and min(map(assembly.lock_order, wanted)) < max(map(assembly.lock_order, loaded)):
             return Again(frozenset(loaded) | frozenset(wanted))
-    if (failed := sum(result.error is not None for result in results)) and any(job.together for job in jobs):
+    failed = sum(result.error is not None for result in results)
+    if failed and ordered and loads > 1 and not _claims_only(jobs):
+        # A store that locks nothing may have shown rows of different moments: nobody is refused for what never was.
+        rows = yield Load(tuple(sorted(loaded, key=assembly.lock_order)))
+        if any(rows.get(key) != entity.row for key, entity in loaded.items()):
+            return Again(frozenset(loaded))
+    if failed and any(job.together for job in jobs):
         return [result if result.error is not None else Result(error=NotTogether(failed)) for result in results]
     changes = writes(assembly, deciding.working.entities.values())
     if changes:
