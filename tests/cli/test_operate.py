@@ -24,7 +24,7 @@ from ordermgmt import (
     Unknown,
 )
 from ordermgmt.cli import main
-from ordermgmt.cli.stores import Progress
+from ordermgmt.cli.stores import Progress, shown
 from ordermgmt.storage import PostgresStorage, SqliteStorage
 from ordermgmt.testing import FakePayments
 from tests.servers import Server
@@ -57,6 +57,11 @@ def file(tmp_path: Path, run: Run) -> Path:
 
 
 class TestMigrate:
+    def test_a_folder_that_is_not_there_is_named(self, run: Run, tmp_path: Path) -> None:
+        code, _, err = run("migrate", "--db", tmp_path / "nowhere" / "shop.db")
+        assert code == 2
+        assert "name a file in a folder that is there" in err
+
     def test_tables_are_made_once(self, tmp_path: Path, run: Run) -> None:
         path = tmp_path / "new.db"
         assert run("migrate", "--db", path)[:2] == (0, f"{path} was empty, and is up to date now: schema version 1\n")
@@ -107,6 +112,19 @@ class TestVerify:
         code, out, err = run("verify", "--db", file, "--app", "webshop:shop")
         assert (code, err) == (0, "")
         assert out == run("verify", "--db", file)[1]
+
+    def test_the_hosts_own_shop_is_verified_where_its_data_is(
+        self, file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = ModuleType("webshop")
+        module.__dict__.update(shop=lambda: OrderManagement(storage=SqliteStorage(file)))
+        monkeypatch.setitem(sys.modules, "webshop", module)
+        assert run("verify", "--app", "webshop:shop") == run("verify", "--db", file)
+
+    def test_it_is_told_where_the_shop_is(self, run: Run) -> None:
+        code, _, err = run("verify")
+        assert code == 2
+        assert "say where the shop is" in err
 
 
 class TestMoving:
@@ -253,3 +271,41 @@ class TestEffects:
         code, _, err = run("effects", "list", "--app", app)
         assert code == 2
         assert app in err
+
+    @pytest.mark.parametrize(
+        ("app", "told"),
+        [
+            ("failing:shop", "failed with KeyError: 'DATABASE'"),
+            ("failing:needy", "failed with TypeError"),
+            ("failing:awaited", "is async"),
+            ("failing:on_asyncio", "answers an AsyncOrderManagement"),
+            ("broken:shop", "failed with ZeroDivisionError"),
+            (":shop", "module:function"),
+            ("..failing:shop", "module:function"),
+        ],
+    )
+    def test_a_shop_that_cannot_be_made_is_no_breach_and_no_crash(
+        self, run: Run, app: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / "broken.py").write_text("1 / 0\n")
+        (tmp_path / "failing.py").write_text(
+            "from ordermgmt import AsyncOrderManagement\n"
+            "from ordermgmt.storage import MemoryStorage\n"
+            "def shop(): return {}['DATABASE']\n"
+            "def needy(path): ...\n"
+            "async def awaited(): ...\n"
+            "def on_asyncio(): return AsyncOrderManagement(storage=MemoryStorage())\n"
+        )
+        code, _, err = run("verify", "--app", app)
+        assert code == 2
+        assert told in err
+
+
+@pytest.mark.parametrize(
+    "place", ["postgresql://ann:s3cret@h/d", "postgresql://h/d?user=ann&password=s3cret&connect_timeout=5"]
+)
+def test_an_address_is_told_without_its_password(place: str) -> None:
+    told = shown(place)
+    assert "s3cret" not in told
+    assert "ann" in told

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from importlib import import_module
+from inspect import iscoroutinefunction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import Misconfigured, MissingExtra
+from ..async_management import AsyncOrderManagement
+from ..errors import Misconfigured, MissingExtra, OrderManagementError
 from ..management import OrderManagement
 from ..storage import SqliteStorage
 from ..storage.sqlite_schema import schema_version
@@ -33,9 +37,10 @@ def is_url(where: str) -> bool:
 
 
 def shown(where: str) -> str:
-    """An address without its password."""
+    """An address without its password, wherever that stands in it."""
     if "://" not in where:
         return where
+    where = re.sub(r"(?i)([?&](?:ssl)?password=)[^&]*", r"\1…", where)
     scheme, _, rest = where.partition("://")
     user, at, place = rest.rpartition("@")
     return f"{scheme}://{user.partition(':')[0]}{at}{place}"
@@ -57,6 +62,8 @@ def _sqlite(where: str, *, make: bool) -> SqliteStorage:
     path = Path(where)
     if not make and not path.is_file():
         raise Misconfigured(f"there is no database file {path}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise Misconfigured(f"{path} cannot be a database file: name a file in a folder that is there")
     if not make:
         refuse_others(path)
     return SqliteStorage(path)
@@ -69,18 +76,42 @@ APP = "your application's own shop instead: a function that answers your OrderMa
 def the_hosts(app: str) -> Generator[OrderManagement]:
     """The host's own shop, with its adapters: ``module:factory``, a function without arguments."""
     module, _, name = app.partition(":")
+    if not module or module.startswith("."):
+        raise Misconfigured(f"{app} does not say which module; write module:function, the module from its top")
     try:
-        factory = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        factory = getattr(_theirs(app, lambda: import_module(module)), name)
+    except (ImportError, AttributeError) as error:
         raise Misconfigured(
             f"there is no {app} ({error}); name a function that answers your OrderManagement as module:function, in a "
             "module that Python finds from here"
         ) from error
-    shop = factory() if callable(factory) else factory
+    if iscoroutinefunction(factory):
+        raise Misconfigured(f"{app} is async; name a plain function that answers your OrderManagement")
+    shop = _theirs(app, factory) if callable(factory) else factory
+    if isinstance(shop, AsyncOrderManagement):
+        raise Misconfigured(
+            f"{app} answers an AsyncOrderManagement; name a function that answers an OrderManagement on the same data"
+        )
     if not isinstance(shop, OrderManagement):
         raise Misconfigured(f"{app} answers {type(shop).__name__}, and should answer an OrderManagement")
     with shop:
         yield shop
+
+
+def _theirs(app: str, run: Callable[[], Any]) -> Any:
+    """What the host's own code answers.  Where it fails, that is no crash of ours and no breach: it is told."""
+    try:
+        return run()
+    except (OrderManagementError, ImportError):
+        raise
+    except Exception as error:
+        steps = [
+            step for step in extract_tb(error.__traceback__) if Path(step.filename).is_file()
+        ]  # none that is frozen
+        where = f" ({steps[-1].filename}, line {steps[-1].lineno})" if len(steps) > 1 else ""
+        raise Misconfigured(
+            f"{app} failed with {type(error).__name__}: {error}{where}; it is imported, and called without arguments"
+        ) from error
 
 
 def check_one(db: str | None, app: str | None) -> None:
