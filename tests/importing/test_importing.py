@@ -164,7 +164,7 @@ def test_a_path_tells_its_form(stocked: OrderManagement, tmp_path: Path):
         ("1,mug,1,NaN", "unit_price"),
         ("1,mug,1,0.1234567", "unit_price"),
         (",mug,1,9.50", "reference"),
-        ("1\x07,mug,1,9.50", "external"),
+        ("1\x07,mug,1,9.50", "reference"),
         ("1,mug,1,9.50,extra", ""),
         ("1,mug", ""),
         ('1,mug,1,"9.50', ""),
@@ -178,6 +178,28 @@ def test_a_bad_row_is_told_with_its_field_and_nothing_of_it_is_placed(stocked: O
     assert [(one.row, one.field) for one in report.refused] == [(2, field)]
     assert str(report.refused[0])
     assert snapshot(stocked) == before
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("purchase_order", "x" * 600, "purchase_order must have at most"),
+        ("line_external", "x" * 600, "line_external must have at most"),
+        ("line_reference", "a\x07", "line_reference must not contain"),
+        ("pay_days", "99999", "pay_days must be"),
+        ("pay_reference", "a\x07", "pay_reference must not contain"),
+        ("placed_at", "2026-01-31T09:30:00", "an instant needs its offset, such as 2026-01-31T09:30:00Z"),
+    ],
+)
+def test_what_is_wrong_is_told_in_the_words_of_the_file(stocked: OrderManagement, column: str, value: str, told: str):
+    (refused,) = imported(stocked, csv(f"1,mug,1,9.50,{value}", header=f"{HEADER},{column}")).refused
+    assert refused.field == column
+    assert refused.reason.startswith(told)
+
+
+def test_a_number_that_is_too_large_is_told_with_its_limit(stocked: OrderManagement):
+    (refused,) = imported(stocked, csv(f"1,mug,{'9' * 20},9.50")).refused
+    assert "1 to 1000000000" in refused.reason
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _verify(asked: argparse.Namespace, paper: Paper) -> int:
         if asked.db is None and shop is not None:
             store = shop.storage
         else:
-            store = open_now.enter_context(stores.opened(asked.db, asked.schema))
+            store = open_now.enter_context(stores.opened(str(asked.db), asked.schema))
         totals = {one.kind: sum(store.statuses(one.kind).values()) for one in assembly.capabilities}
         with stores.Progress("verifying", totals) as progress:
             report: Report = check_all(Books(assembly, store), progress)

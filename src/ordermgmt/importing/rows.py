@@ -54,14 +54,21 @@ PAY = ("account", "elsewhere")
 
 Value = TypeVar("Value")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_WHOLE = re.compile(r"[0-9]{1,12}")
+_WHOLE = re.compile(r"[0-9]{1,30}")
+_COLUMNS = {
+    PlaceOrder: {"external": "reference", "reference": "purchase_order"},
+    Line: {"external": "line_external", "reference": "line_reference"},
+    OnAccount: {"days": "pay_days", "reference": "pay_reference"},
+    PaidElsewhere: {"method": "pay_method", "amount": "paid", "reference": "pay_reference"},
+}
+"""Where a column is not called what the field is that it fills: an error speaks of the column."""
 
 
 class BadField(Exception):
     """What is wrong, with which field, in which row."""
 
-    def __init__(self, row: int, name: str, problem: Exception) -> None:
-        super().__init__(str(problem))
+    def __init__(self, row: int, name: str, problem: Exception, reason: str = "") -> None:
+        super().__init__(reason or str(problem))
         self.row = row
         self.name = name
         self.error = type(problem).__name__ if isinstance(problem, OrderManagementError) else "InvalidInput"
@@ -83,7 +90,7 @@ def _order(told: Told, channel: str, currency: str, goods: str) -> PlaceOrder:
 
     money = get("currency", _text, currency)
     if not money:
-        raise BadField(told.row, "currency", InvalidInput("no currency is told; add a column, or say currency="))
+        raise BadField(told.row, "currency", InvalidInput("no currency is told; add a column, or say currency= (--currency)"))
     reference = get("reference", _text, "")
     if not reference:
         raise BadField(told.row, "reference", InvalidInput("reference must say what the channel calls the order"))
@@ -136,14 +143,14 @@ def _pay(row: int, fields: dict[str, Any], lines: tuple[Line, ...], shipping: Mo
     reference = _read(row, "pay_reference", fields.get("pay_reference"), _text, "")
     if how == "account":
         days = _read(row, "pay_days", fields.get("pay_days"), _whole, 30)
-        return _made(row, OnAccount, name="pay_days", days=days, reference=reference)
+        return _made(row, OnAccount, days=days, reference=reference)
     if how != "elsewhere":
         raise BadField(row, "pay", InvalidInput(f"pay must be one of {', '.join(PAY)} (got {shorten(how)})"))
     amount = _read(row, "paid", fields.get("paid"), lambda value: Money(_amount(value), currency), None)
     if amount is None:
         amount = _made(row, _sum, lines=lines, shipping=shipping, currency=currency)
     method = _read(row, "pay_method", fields.get("pay_method"), _text, "imported")
-    return _made(row, PaidElsewhere, name="paid", method=method, amount=amount, reference=reference)
+    return _made(row, PaidElsewhere, method=method, amount=amount, reference=reference)
 
 
 def _sum(*, lines: tuple[Line, ...], shipping: Money | None, currency: str) -> Money:
@@ -163,17 +170,16 @@ def _read(row: int, name: str, value: Any, read: Callable[[Any], Value], default
         raise BadField(row, name, problem) from problem
 
 
-def _made(row: int, make: Callable[..., Value], *, name: str = "", **fields: Any) -> Value:
+def _made(row: int, make: Callable[..., Value], **fields: Any) -> Value:
     try:
         return make(**fields)
     except (OrderManagementError, TypeError, ValueError, OverflowError) as problem:
-        raise BadField(row, name or _named(problem, fields), problem) from problem
-
-
-def _named(problem: Exception, fields: dict[str, Any]) -> str:
-    """The field an error speaks of: ours begin with its name."""
-    first = str(problem).partition(" ")[0]
-    return first if first in fields else ""
+        # Our errors begin with the name of the field they speak of.
+        name, _, rest = str(problem).partition(" ")
+        if name not in fields:
+            raise BadField(row, "", problem) from problem
+        column = _COLUMNS.get(cast("Any", make), {}).get(name, name)
+        raise BadField(row, column, problem, f"{column} {rest}") from problem
 
 
 def _text(value: Any) -> str:
@@ -204,7 +210,11 @@ def _instant(value: Any) -> DateTime:
         raise InvalidInput(
             f"it must be a day or an instant, such as 2026-01-31 or 2026-01-31T09:30:00Z (got {shorten(value)})"
         ) from None
-    return check_instant(at.replace(tzinfo=UTC) if _DATE.fullmatch(text) else at, "it")
+    if _DATE.fullmatch(text):
+        at = at.replace(tzinfo=UTC)
+    elif at.tzinfo is None:
+        raise InvalidInput(f"an instant needs its offset, such as 2026-01-31T09:30:00Z (got {shorten(value)})")
+    return check_instant(at, "it")
 
 
 def _address(value: Any) -> Address:

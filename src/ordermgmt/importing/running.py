@@ -147,7 +147,7 @@ def _form(source: Path | BinaryIO) -> str:
         return "csv"
     if suffix in (".jsonl", ".ndjson", ".json"):
         return "jsonl"
-    raise InvalidInput("say format='csv' or format='jsonl': the file's name does not tell")
+    raise InvalidInput("say format='csv' or format='jsonl', or call the file .csv or .jsonl: its name does not tell")
 
 
 def _wishes(run: _Import, told: Iterable[Told | RefusedRow], channel: str, currency: str) -> Iterator[_Wish]:
