@@ -358,3 +358,15 @@ def test_parts_tell_gross_and_net_either_way() -> None:
         (1190, 1000),
         (1000, 810),
     ]
+
+
+def test_a_discount_on_an_empty_list_of_lines_is_not_on_all_of_them() -> None:
+    nothing: list[str] = []
+    with pytest.raises(InvalidInput, match="only is empty"):
+        Discount("sale", percent=10, only=nothing)
+    with pytest.raises(InvalidInput, match="only is empty"):
+        Discount("sale", percent=10, only=(line_id for line_id in nothing))
+
+
+def test_a_discount_without_a_list_of_lines_is_on_all_and_can_be_copied() -> None:
+    assert evolve(Discount("sale", percent=10), percent=20) == Discount("sale", percent=20)

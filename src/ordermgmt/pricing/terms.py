@@ -105,6 +105,8 @@ def _line_ids(ids: Iterable[str]) -> tuple[str, ...]:
     if not is_listed(ids):
         raise InvalidInput(f"only must be a list of line ids (got {type(ids).__name__})")
     told = tuple(islice(ids, ONLY_MAX + 1))  # however many come
+    if not told and not isinstance(ids, tuple):  # the tuple is the default, and means all
+        raise InvalidInput("only is empty; name its lines, or leave out the discount (without only it is on all lines)")
     if len(told) > ONLY_MAX:
         raise InvalidInput(f"only holds more than the {ONLY_MAX} lines an order may have")
     return told
@@ -130,7 +132,7 @@ class Discount:
     on: str = field(default="lines", kw_only=True, validator=checked_choice(*ON))
     """What an order's discount is on: lines, shipping or everything (both).  Surcharges are never discounted."""
     only: tuple[str, ...] = field(default=(), kw_only=True, converter=_line_ids)
-    """The ids of the lines it is on; empty for all."""
+    """The ids of the lines it is on; left out, all.  An empty list is refused: a filter that finds none is not all."""
     groups_of: int = field(default=0, kw_only=True)
     """It is only for whole groups of so many units, counted over its lines in their order; 0 for no groups.
     `amount` and `down_to` are then for one group, or with `each` for one unit in a group."""
