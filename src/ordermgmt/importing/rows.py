@@ -90,7 +90,8 @@ def _order(told: Told, channel: str, currency: str, goods: str) -> PlaceOrder:
 
     money = get("currency", _text, currency)
     if not money:
-        raise BadField(told.row, "currency", InvalidInput("no currency is told; add a column, or say currency= (--currency)"))
+        reason = "no currency is told; add a column, or say currency= (--currency)"
+        raise BadField(told.row, "currency", InvalidInput(reason))
     reference = get("reference", _text, "")
     if not reference:
         raise BadField(told.row, "reference", InvalidInput("reference must say what the channel calls the order"))
