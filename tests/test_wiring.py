@@ -12,6 +12,7 @@ import pytest
 
 from ordermgmt import (
     Address,
+    AnyItem,
     AsyncOrderManagement,
     CheckedAddress,
     Content,
@@ -191,3 +192,23 @@ def test_a_webhook_comes_with_headers_and_bytes_for_a_named_gateway(gateway: Any
     with pytest.raises(InvalidInput):
         shop.receive_webhook(gateway, headers, body)
     assert not shop.feed()
+
+
+@pytest.mark.parametrize(
+    ("argument", "wrong", "told"),
+    [
+        ("gateways", {"card": FakePayments}, "objects with a method execute"),
+        ("gateways", {"card": object()}, "objects with a method execute"),
+        ("carriers", {"parcel": None}, "objects with a method execute"),
+        ("items", {"mug": Item()}, "ListedItems"),
+        ("items", {}, "ListedItems"),
+        ("items", AnyItem, "ListedItems"),
+        ("taxes", {"standard": {}}, "TaxTable"),
+        ("addresses", print, "a method check"),
+        ("reactions", [print], r"\[\*on\("),
+        ("reactions", [()], r"\[\*on\("),
+    ],
+)
+def test_a_part_of_another_kind_is_refused_when_the_shop_is_made(argument: str, wrong: Any, told: str) -> None:
+    with pytest.raises(Misconfigured, match=told):
+        OrderManagement(storage=MemoryStorage(), **{argument: wrong})

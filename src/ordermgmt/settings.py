@@ -390,8 +390,12 @@ def settings_of(
     for argument, family in (("gateways", gateways), ("carriers", carriers), ("ports", ports)):
         if not isinstance(family, Mapping | None):
             raise Misconfigured(f"{argument} takes adapters by their names: {{'card': …}} (got {shorten(family)})")
-        for name in family or {}:
+        for name, adapter in (family or {}).items():
             check_text(name, "the name of an adapter")
+            if isinstance(adapter, type) or not callable(getattr(adapter, "execute", None)):
+                raise Misconfigured(
+                    f"{argument} takes adapters, objects with a method execute (got {shorten(adapter)})"
+                )
     several = (
         ("capabilities", capabilities),
         ("reactions", reactions),
@@ -404,6 +408,22 @@ def settings_of(
     for argument, span in (("deadline", deadline), ("lease", lease)):
         if not isinstance(span, timedelta) or span <= timedelta(0):
             raise Misconfigured(f"{argument} takes a timedelta above zero (got {shorten(span)})")
+    for reaction in reactions:
+        if not isinstance(reaction, Reaction):
+            raise Misconfigured(
+                f"reactions takes [*on(OrderPlaced, your_function)] (got {shorten(reaction)} among them)"
+            )
+    asked = (
+        (items, "items", "items", "ListedItems({sku: Item(…)})"),
+        (taxes, "taxes", "rates", "TaxTable({tax class: {place: [Tax(…)]}})"),
+        (addresses, "addresses", "check", "a validator of yours"),
+    )
+    for port, argument, method, such_as in asked:
+        # A dict has a method `items` as well.
+        if port is not None and (isinstance(port, type | Mapping) or not callable(getattr(port, method, None))):
+            raise Misconfigured(
+                f"{argument} takes an object with a method {method}, as {such_as} (got {shorten(port)})"
+            )
     for observer in observers:
         if not callable(observer):
             raise Misconfigured(f"an observer is a function that takes what is observed (got {shorten(observer)})")
