@@ -263,3 +263,8 @@ def a_given_up_draft_keeps_its_ids(garden: Garden) -> None:
 @mutant("changes")
 def parcels_go_to_the_old_address(garden: Garden) -> None:
     garden.forget("shipment", "parcels_go_to_the_new_address")
+
+
+@mutant("orders")
+def money_is_taken_for_what_waits(garden: Garden) -> None:
+    garden.forget("order", "nothing_is_captured_while_it_waits")

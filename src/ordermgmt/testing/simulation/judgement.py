@@ -207,7 +207,7 @@ class Judgement:
     def _not_early(self, order: Order) -> None:
         """M6: no money is collected before its goods have left the house."""
         sold = order.terms.kind != "now" or any(tender.sale for tender in order.terms.tenders)
-        if sold or order.order_id in self.watch.lost:
+        if sold or order.order_id in self.watch.lost | self.world.by_hand:
             return
         out = order.count(*GONE_OUT)
         most = sum(charge.minor for charge in order.charges) if out else 0

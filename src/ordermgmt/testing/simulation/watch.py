@@ -25,7 +25,7 @@ from ...management import OrderManagement
 from ...orders.amended import OrderAmended
 from ...orders.messages import CreditGranted, MoneyAsked, OrderConfirmed, UnitsCancelled, UnitsMoved
 from ...orders.model import Order
-from ...payments.messages import FactNotCounted
+from ...payments.messages import CaptureAsked, FactNotCounted
 from ...payments.model import Payment
 from ...refunds.messages import RefundRequested
 from ...refunds.model import Refund
@@ -196,6 +196,9 @@ class Watch:
                 self.lost.update(state.orders)
             case EffectSucceeded():
                 self._done(state)
+            case CaptureAsked():
+                if holds := self.state("order", state.order_id).holds:
+                    self._breach("H2", f"{key[1]}: money is taken while its order waits for {', '.join(holds)}")
             case CreditGranted():
                 self._credits[key[1]] += event.minor
             case UnitsCancelled():

@@ -174,7 +174,8 @@ def _hold(world: World, order: Order) -> Command[Any]:
     """Somebody has doubts about the order, notes them, or lets it go on: what waits is released most often."""
     if order.holds and world.random.random() < 0.5:
         return ReleaseHold(order_id=order.order_id, reason=world.choice(list(order.holds)))
-    if order.holds and order.payments and world.random.random() < 0.2:  # refused: what waits is not paid for
+    if order.holds and order.payments and world.random.random() < 0.2:  # refused while it waits
+        world.by_hand.add(order.order_id)
         payment_id = world.choice(list(order.payments))
         open_minor = max(order.payments[payment_id].amounts.open, 1)
         return CapturePayment(payment_id=payment_id, amount=Money.of_minor(open_minor, order.currency))

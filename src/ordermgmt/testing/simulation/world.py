@@ -129,6 +129,8 @@ class World:
         self.actions = 0
         self.orders = list[str]()
         self.promises = dict[str, Promise]()
+        self.by_hand = set[str]()
+        """Orders whose money somebody tried to take by hand, perhaps before its goods had left."""
         self.cast = cast
         """Whether there are people who act by themselves."""
         self.webhooks = list[tuple[tuple[str, str], Notice]]()
