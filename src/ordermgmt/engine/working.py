@@ -30,7 +30,9 @@ from .effects import (
     Intent,
     Outcome,
     ParkEffect,
+    Pending,
     RenewEffect,
+    RetryLater,
     SettleEffect,
     Succeeded,
     Unknown,
@@ -39,7 +41,7 @@ from .effects import (
 from .inbox import ApplyMessage, KeepMessage, Message
 from .instants import to_text
 from .laters import Reminder, RunLater
-from .messages import Command, Effect, News
+from .messages import TEXT_MAX, Command, Effect, News
 from .recovery import THE_ONE, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
@@ -48,6 +50,9 @@ from .unknown import EXECUTE, LOOK, Step, next_step, not_there
 BATCH = 64
 """How many effects are claimed, and settled, in one commit."""
 NOT_OURS = timedelta(hours=1)
+
+AGAIN_AFTER_MAX = timedelta(days=3650)
+"""How long a provider may put its answer off; further away no calendar may reach."""
 
 
 @frozen
@@ -481,6 +486,10 @@ class Worker:
             answer = Unknown(answer.cause or "the provider could not tell")
         elif not isinstance(answer, Outcome):
             answer = Unknown(f"the adapter answered {type(answer).__name__}, which is no outcome")
+        elif not _sound(answer):
+            answer = Unknown(f"the adapter answered {type(answer).__name__} with a field of a wrong type")
+        if isinstance(answer, Unknown) and len(answer.cause) > TEXT_MAX:
+            answer = Unknown(f"{answer.cause[:TEXT_MAX]}…")  # some adapters give a whole page of a server's words
         news = readable(lambda: news_of(self.assembly, plan.request, answer))
         if news is None:
             answer, news = Unknown("the adapter's result could not be read"), ()
@@ -531,6 +540,21 @@ class Worker:
             docs = yield Reveal(refs)
             for plan in plans:
                 plan.request = self.assembly.codec.revealed(plan.request, docs)
+
+
+def _sound(answer: Outcome) -> bool:
+    """Whether its fields are of their types: attrs does not look, and a wrong one would only fail where it is saved."""
+    match answer:
+        case RetryLater(after=wait):
+            return isinstance(wait, timedelta)
+        case Pending(reference=reference, again_after=wait):
+            return isinstance(wait, timedelta) and abs(wait) <= AGAIN_AFTER_MAX and isinstance(reference, str)
+        case Succeeded(reference=reference):
+            return isinstance(reference, str)
+        case Declined(code=code, message=message):
+            return isinstance(code, str) and isinstance(message, str)
+        case Unknown(cause=cause):
+            return isinstance(cause, str)
 
 
 def _without_trouble(report: Report) -> Report:
