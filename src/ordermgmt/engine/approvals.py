@@ -60,6 +60,14 @@ APPROVAL = Lifecycle.of(ApprovalChart)
 # Refusals.
 
 
+_ASK = "ask for it with shop.request_approval(command), and let somebody else approve it"
+_ADVICE = {
+    "requested": "let somebody else approve it (Approve)",
+    "declined": "it can be asked for again when something about what it is for has changed",
+}
+"""What helps, by how the approval stands; where none of these, asking does."""
+
+
 @define
 class NeedsApproval(Refused):
     """A second person must approve the command first.  A policy gives the reason; the rest is filled in."""
@@ -75,8 +83,7 @@ class NeedsApproval(Refused):
     def message(self) -> str:
         return (
             f"{self.command or 'this command'} needs a second person ({self.reason}), "
-            f"and its approval is {self.stands}; "
-            "ask for it with shop.request_approval(command), and let somebody else approve it"
+            f"and its approval is {self.stands}; {_ADVICE.get(self.stands, _ASK)}"
         )
 
 
