@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -427,3 +428,9 @@ def test_loading_looks_every_key_up(storage):
     plan = str(storage._connections.writer().execute("EXPLAIN QUERY PLAN " + text, ["a"] * 100).fetchall())
     assert "SEARCH e USING INDEX" in plan
     assert "SCAN e" not in plan
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "shop.db"
+    with pytest.raises(StorageFailed, match=re.escape(str(path))):
+        SqliteStorage(path)

@@ -127,9 +127,13 @@ class Connections:
 
     def open(self) -> sqlite3.Connection:
         deadline = time.monotonic() + self.busy_timeout
-        connection = sqlite3.connect(
-            self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
+        try:
+            connection = sqlite3.connect(
+                self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+        except sqlite3.OperationalError as error:
+            told = f"{self.path} cannot be opened ({error}); is its folder there, and writable?"
+            raise StorageFailed(told) from error
         try:
             # Some of these look into the file, and so can meet somebody's lock.
             patiently(lambda: self._set_up(connection), deadline)
