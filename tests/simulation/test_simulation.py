@@ -30,6 +30,7 @@ from ordermgmt.testing.simulation import (
     run_many,
     simulate,
 )
+from ordermgmt.testing.simulation.__main__ import main
 from ordermgmt.testing.simulation.many import ordinary
 
 SEEDS = Path(__file__).with_name("seeds.txt")
@@ -175,9 +176,23 @@ def _unclaimed(self, plans, now, *, patient):
 
 
 def test_the_command_prints_what_happened_and_what_never_did(capsys: pytest.CaptureFixture[str]) -> None:
-    from ordermgmt.testing.simulation.__main__ import main
-
-    assert main(["--steps", "40", "--seeds", "1", "--quiet"]) == 1  # in one short world, most kinds never happen
+    assert main(["--steps", "40", "--seeds", "1", "--quiet"]) == 0  # one world again: most kinds never happen in it
     told = capsys.readouterr().out
     assert "1 worlds, " in told
     assert "never happened: " in told
+
+
+def test_the_command_fails_where_a_kind_of_fault_never_happens_in_many_worlds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ordermgmt.testing.simulation.__main__.ENOUGH", 2)
+    assert main(["--steps", "40", "--seeds", "2", "--quiet"]) == 1
+    assert "never happened: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--seeds", "0"], ["--steps", "-1"], ["--jobs", "none"]])
+def test_the_command_refuses_what_would_prove_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
