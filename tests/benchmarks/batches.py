@@ -28,7 +28,7 @@ from .crowds import buying, open_shop
 from .timing import table
 
 TOGETHER = 64
-EACH = 4
+EACH = 16
 """How many purchases one of the gathered callers makes in a round."""
 
 
