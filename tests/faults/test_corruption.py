@@ -49,11 +49,22 @@ class Damage:
         return f"{self.kind} {self.id}, {self.table} of version {self.version}, {self.column}: {self.bad!r}"
 
 
+OPEN: list[sqlite3.Connection] = []
+
+
+@pytest.fixture(autouse=True)
+def no_saboteur_stays():
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 class Saboteur:
     """Writes into the file past all rules."""
 
     def __init__(self, path, seed):
         self.raw = sqlite3.connect(path, isolation_level=None)
+        OPEN.append(self.raw)
         self.raw.execute("PRAGMA synchronous = OFF")
         self.raw.execute("DROP TRIGGER IF EXISTS history_is_not_changed")
         self.chance = random.Random(seed)
