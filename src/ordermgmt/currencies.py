@@ -1,7 +1,7 @@
 """Which currencies exist, and how many decimals each has.
 
 Source: ISO 4217 List One (active codes) and List Three (withdrawn codes) as published by SIX on 2026-01-01. Codes
-without a minor unit (gold XAU, the test code XTS, "no currency" XXX) are left out: nobody can owe their cents.
+without a minor unit (gold XAU, the test code XTS, the code for "no currency") are left out: nobody can owe their cents.
 """
 
 from collections.abc import Mapping

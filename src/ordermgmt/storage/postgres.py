@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
-from ordermgmt.errors import Misconfigured, MissingExtra
+from ordermgmt.errors import MissingExtra
 
 try:
     import psycopg
@@ -20,7 +20,7 @@ except ImportError as problem:
 from ordermgmt.storage import postgres_moving as moving
 from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage.moving import Batch
-from ordermgmt.storage.postgres_connections import Borrowed, Hosts, Lender, Own, Pool, act
+from ordermgmt.storage.postgres_connections import Borrowed, Hosts, Lender, Own, Pool, act, check_pool
 from ordermgmt.storage.postgres_course import Course, feed
 from ordermgmt.storage.postgres_joined import JoinedPostgresStorage
 from ordermgmt.storage.postgres_questions import Question
@@ -225,9 +225,5 @@ def _lender(
             statement_timeout=statement_timeout,
             idle_timeout=idle_timeout,
         )
-    if not callable(getattr(database, "connection", None)):
-        raise Misconfigured(
-            f"{type(database).__name__} is neither a connection string nor a pool; give PostgresStorage "
-            '"postgresql://user@host/shop", or a psycopg_pool.ConnectionPool'
-        )
+    check_pool(database, "PostgresStorage", "ConnectionPool")
     return Hosts(database, busy_timeout)

@@ -27,6 +27,7 @@ from ordermgmt.storage.postgres_async_connections import (
     act_async,
 )
 from ordermgmt.storage.postgres_async_joined import AsyncJoinedPostgresStorage
+from ordermgmt.storage.postgres_connections import check_pool
 from ordermgmt.storage.postgres_course import Course, feed
 from ordermgmt.storage.postgres_questions import Question
 from ordermgmt.storage.postgres_reading import Answer, AsyncReading
@@ -260,9 +261,5 @@ def _lender(
             statement_timeout=statement_timeout,
             idle_timeout=idle_timeout,
         )
-    if not callable(getattr(database, "connection", None)):
-        raise Misconfigured(
-            f"{type(database).__name__} is neither a connection string nor a pool; give AsyncPostgresStorage "
-            '"postgresql://user@host/shop", or a psycopg_pool.AsyncConnectionPool'
-        )
+    check_pool(database, "AsyncPostgresStorage", "AsyncConnectionPool")
     return AsyncHosts(database, busy_timeout)

@@ -40,6 +40,15 @@ class Pool(Protocol):
     def connection(self) -> AbstractContextManager[Connection]: ...
 
 
+def check_pool(database: object, store: str, pool: str) -> None:
+    """Raise `Misconfigured` for what lends no connections; `store` and `pool` are the names of what takes which."""
+    if not callable(getattr(database, "connection", None)):
+        raise Misconfigured(
+            f"{type(database).__name__} is neither a connection string nor a pool; give {store} "
+            f'"postgresql://user@host/shop", or a psycopg_pool.{pool}'
+        )
+
+
 class Lender(Protocol):
     """Where the store takes its connections from."""
 
