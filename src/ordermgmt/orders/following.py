@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..engine.capability import changed
-from ..payments.model import Amounts
+from ..payments.model import NOTHING, Amounts
 from ..values import frozen
 from .reckoning import Reckoning, reckon
 
@@ -34,10 +34,13 @@ def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ..
     reckoned = reckoned or reckon(order)
     owed = reckoned.owed
     payments = order.payments if not order.asking else _with_what_is_asked(order)
-    money = order.money if not order.asking else sum([tally.amounts for tally in payments.values()], Amounts())
+    money = order.money if not order.asking else sum([tally.amounts for tally in payments.values()], NOTHING)
+    # What was taken and not given back, as it will be once everything that is asked has happened.
+    staying = money.paid - money.refund_pending
+    coming = money.capture_pending
     wishes: list[Asking] = []
 
-    surplus = money.paid - money.refund_pending - max(owed, 0)
+    surplus = staying - owed
     for payment_id, tally in payments.items():
         if surplus > 0 and "refund" not in tally.declined and (n := min(surplus, tally.amounts.refundable)) > 0:
             wishes.append(Asking(payment_id, "refund", n))
@@ -45,8 +48,8 @@ def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ..
 
     # Nobody can have given back more than was taken: where it looks so, a capture was not heard of yet.  To take more
     # for that reason would take it from a customer who owes nothing.
-    kept = sum(max(tally.amounts.paid, 0) for tally in payments.values())
-    wanted = reckoned.earned - (kept - money.refund_pending + money.capture_pending) if not order.holds else 0
+    kept = sum([max(tally.amounts.paid, 0) for tally in payments.values()])
+    wanted = reckoned.earned - (kept - money.refund_pending + coming) if not order.holds else 0
     captures: dict[str, int] = {}
     for payment_id, tally in payments.items():
         if wanted > 0 and "capture" not in tally.declined and (n := min(wanted, tally.amounts.capturable)) > 0:
@@ -54,8 +57,7 @@ def balance(order: Order, reckoned: Reckoning | None = None) -> tuple[Asking, ..
             wishes.append(Asking(payment_id, "capture", n))
             wanted -= n
 
-    to_come = max(owed, 0) - (money.paid - money.refund_pending + money.capture_pending) - sum(captures.values())
-    if to_come <= 0:
+    if owed - (staying + coming) - sum(captures.values()) <= 0:  # nothing more is to come
         for payment_id, tally in payments.items():
             if "void" not in tally.declined and tally.amounts.capturable - captures.get(payment_id, 0) > 0:
                 wishes.append(Asking(payment_id, "void"))
@@ -81,7 +83,7 @@ def asked(order: Order, askings: Iterable[Asking]) -> dict[str, Amounts]:
     """What is asked of each payment and not noted yet, these askings included."""
     asking = dict(order.asking)
     for one in askings:
-        before = asking.get(one.payment_id, Amounts())
+        before = asking.get(one.payment_id, NOTHING)
         match one.verb:
             case "capture":
                 more = Amounts(capture_pending=one.minor)
@@ -101,7 +103,7 @@ def noted(order: Order, payment_id: str, tally: Tally) -> dict[str, Amounts]:
         return order.asking
     asking = dict(order.asking)
     left, now = asking.pop(payment_id), tally.amounts
-    before = order.payments[payment_id].amounts if payment_id in order.payments else Amounts()
+    before = order.payments[payment_id].amounts if payment_id in order.payments else NOTHING
     capture = now.capture_pending - before.capture_pending
     refund = now.refund_pending - before.refund_pending
     void = now.void_pending - before.void_pending

@@ -11,7 +11,7 @@ from pendulum import DateTime
 
 from ..engine.messages import Personal, checked_note, checked_text
 from ..money import Money, UnitPrice
-from ..payments.model import Amounts
+from ..payments.model import NOTHING, Amounts
 from ..pricing.explanation import Explanation
 from ..pricing.model import Parts, PriceTerms
 from ..values import frozen
@@ -248,8 +248,10 @@ class Order:
     @property
     def money(self) -> Amounts:
         """The sum over the payments."""
-        tallies = [tally.amounts for tally in self.payments.values()]
-        return tallies[0] if len(tallies) == 1 else sum(tallies, Amounts())
+        if len(self.payments) == 1:  # as it mostly is
+            (tally,) = self.payments.values()
+            return tally.amounts
+        return sum([tally.amounts for tally in self.payments.values()], NOTHING)
 
     @property
     def total(self) -> Money:
@@ -313,7 +315,7 @@ class Order:
     @property
     def complete(self) -> bool:
         """Confirmed, every unit delivered, returned or cancelled, paid exactly, and nothing in flight."""
-        return is_complete(self, reckon(self))
+        return is_complete(self, reckon(self), self.money)
 
     @property
     def exception(self) -> bool:

@@ -14,7 +14,7 @@ from .lifecycle import GONE_OUT, UNIT_ARROWS
 from .stretches import share
 
 if TYPE_CHECKING:
-    from .model import Order, OrderLine
+    from .model import Charge, Order, OrderLine
 
 _OUT = frozenset(GONE_OUT)
 
@@ -75,29 +75,44 @@ class Reckoning:
 
 def reckon(order: Order) -> Reckoning:
     """Units and money of all lines.  Everything derived from an order starts here."""
+    # The rule, the balance of the money and the indexes all ask for the same lines within one command.
+    last = _last[0]
+    if last is not None and last[0] is order.lines and last[1] is order.charges and last[2] == order.credits:
+        return last[3]
+    reckoned = _reckoned(order)
+    _last[0] = (order.lines, order.charges, order.credits, reckoned)
+    return reckoned
+
+
+_last: list[tuple[dict[str, OrderLine], tuple[Charge, ...], int, Reckoning] | None] = [None]
+"""What was reckoned last, and of what: replaced as one, so that threads can share it."""
+
+
+def _reckoned(order: Order) -> Reckoning:
     totals: dict[str, int] = {}
-    standing = out = wanted = 0
+    standing = out = 0
+    wanted = False
     for line in order.lines.values():
         units = line.units
         if len(units) == 1 and line.quantity in units.values():  # all units in one bucket, as they mostly are
             (bucket,) = units
             totals[bucket] = totals.get(bucket, 0) + line.quantity
             if bucket != "cancelled":
-                wanted += 1
+                wanted = True
                 standing += line.minor
                 if bucket in _OUT:
                     out += line.minor
             continue
         for bucket, n in units.items():
             totals[bucket] = totals.get(bucket, 0) + n
-        wanted += 1
+        wanted = True
         standing += line.minor - given_back(line)
         out += earned_by(line)
-    charges = sum(charge.minor for charge in order.charges) if wanted else 0
+    charges = sum([charge.minor for charge in order.charges]) if wanted and order.charges else 0
     # A credit that is more than what is left lapses with the units it was granted on: nobody owes less than nothing.
     owed = max(standing + charges - order.credits, 0)
     gone = not _OUT.isdisjoint(totals)
-    return Reckoning(totals, owed, min(out + charges, max(owed, 0)) if gone else 0)
+    return Reckoning(totals, owed, min(out + charges, owed) if gone else 0)
 
 
 def due(order: Order) -> int:

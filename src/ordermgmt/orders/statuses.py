@@ -23,7 +23,7 @@ RESTING = frozenset(("delivered", "returned", "cancelled"))
 def fulfilment_status(totals: Mapping[str, int]) -> str:
     """Where the goods are, from units per bucket."""
     asked = sum(totals.values()) - totals.get("cancelled", 0)
-    arrived = sum(totals.get(bucket, 0) for bucket in ARRIVED)
+    arrived = _arrived(totals)
     shipped = arrived + totals.get("shipped", 0)
     working = totals.get("picked", 0) + totals.get("packed", 0)
     if asked == 0:
@@ -39,9 +39,16 @@ def fulfilment_status(totals: Mapping[str, int]) -> str:
     return "in_progress" if working else "unfulfilled"
 
 
+def _arrived(totals: Mapping[str, int]) -> int:
+    arrived = 0
+    for bucket in ARRIVED:
+        arrived += totals.get(bucket, 0)
+    return arrived
+
+
 def return_status(totals: Mapping[str, int]) -> str:
     """What came back, from units per bucket."""
-    arrived = sum(totals.get(bucket, 0) for bucket in ARRIVED)
+    arrived = _arrived(totals)
     returned = totals.get("returned", 0)
     if arrived > 0 and returned == arrived:
         return "returned"
@@ -70,11 +77,10 @@ def payment_status(owed: int, money: Amounts) -> str:
     return "pending" if money.pending else "unpaid"
 
 
-def is_complete(order: Order, reckoned: Reckoning) -> bool:
+def is_complete(order: Order, reckoned: Reckoning, money: Amounts) -> bool:
     """Confirmed (or in a host's status beyond), every unit at rest, paid exactly, and nothing in flight."""
     if order.status in NOT_CONFIRMED or not RESTING.issuperset(reckoned.totals):
         return False
-    money = order.money
     return money.paid == reckoned.owed and not money.pending
 
 
@@ -82,12 +88,13 @@ def indexed(order: Order) -> dict[str, str | None]:
     """What an order is found by: everything derived, from one reckoning."""
     reckoned = reckon(order)
     totals = reckoned.totals
+    money = order.money
     return {
         "status": order.status,
-        "payment_status": payment_status(reckoned.owed, order.money),
+        "payment_status": payment_status(reckoned.owed, money),
         "fulfilment_status": fulfilment_status(totals),
         "return_status": return_status(totals),
-        "complete": "yes" if is_complete(order, reckoned) else "no",
+        "complete": "yes" if is_complete(order, reckoned, money) else "no",
         "exception": "yes" if "undeliverable" in totals else None,
         "on_hold": "yes" if order.holds else None,
         "channel": order.channel,

@@ -103,6 +103,10 @@ class Amounts:
         )
 
 
+NOTHING = Amounts()
+"""No money at all, asked or moved."""
+
+
 @frozen(kw_only=True)
 class Payment:
     """One way an order is paid: one token at one gateway, or money that was taken elsewhere."""
@@ -127,7 +131,7 @@ class Payment:
     """The verbs the provider said no to; they are not asked again by themselves."""
     withdrawn: bool = False
     """True where the authorisation was taken back before it was sent."""
-    amounts: Amounts = Amounts()
+    amounts: Amounts = NOTHING
     """Folded from facts and asks, and stored beside them for readers."""
 
     @property
