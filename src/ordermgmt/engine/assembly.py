@@ -15,6 +15,7 @@ from .inbox import MESSAGES
 from .laters import LATERS
 from .messages import Command, Effect, Event
 from .policies import NamedPolicy, Policies
+from .recent import Recent
 from .recovery import SENDINGS
 from .transaction import Key
 
@@ -23,7 +24,7 @@ ROUNDS_MAX = 64
 
 
 class Assembly:
-    """Capabilities as lookup tables.  Immutable after it is built; shared by all threads."""
+    """Capabilities as lookup tables, shared by all threads.  Once built nothing changes but what is remembered."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Assembly:
         }
         self.refusals = {cls.__name__: cls for cls in self._refusals()}
         self.codec = self._codec()
+        self.recent = Recent()
         ranked = sorted(self.capabilities, key=lambda capability: capability.last)
         # Command ids are taken first: two deliveries of one command then meet before they touch anything else.
         self._rank = {"command": -1} | {capability.kind: rank for rank, capability in enumerate(ranked)}

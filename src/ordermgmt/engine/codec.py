@@ -10,7 +10,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
@@ -19,7 +19,9 @@ from pendulum import DateTime
 from ..errors import Misconfigured
 from ..values import frozen
 from .instants import from_text, to_text
-from .messages import Personal
+from .messages import Event, Personal
+
+SomeEvent = TypeVar("SomeEvent", bound=Event)
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -232,7 +234,7 @@ class Codec:
         return attrs.evolve(value, **filled) if filled else value
 
 
-def with_status(event: Any, status: str) -> Any:
+def with_status(event: SomeEvent, status: str) -> SomeEvent:
     """The event, telling the status it led to."""
     if event.status is not None:
         # One that tells a status already may be a value that a rule hands out again and again.

@@ -12,7 +12,7 @@ before a row already taken, the attempt gives up and is started again with the u
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import attrs
 from pendulum import DateTime
@@ -88,6 +88,8 @@ def attempt(
     if failed and any(job.together for job in jobs):
         return [result if result.error is not None else Result(error=NotTogether(failed)) for result in results]
     changes = writes(assembly, deciding.working.entities.values())
+    for key in deciding.given:
+        assembly.recent.forget(key)
     if changes:
         yield Save(changes)
         if _makes_due(changes, to_text(now)):
@@ -120,13 +122,8 @@ class NeedsMore(Exception):
     """
 
 
-class Asked(NamedTuple):
-    """A command, who decides it, and what it is about."""
-
-    command: Command[Any]
-    capability: Capability[Any]
-    rule: Rule
-    key: Key
+Asked = tuple[Command[Any], Capability[Any], Rule, Key]
+"""A command, who decides it, and what it is about."""
 
 
 class Deciding:
@@ -139,6 +136,8 @@ class Deciding:
         self._policies = tuple(assembly.policies)
         self.working = WorkingSet(loaded)
         self.missing: set[Key] = set()
+        self.given: set[Key] = set()
+        """Whose states are given to callers."""
         # Of the job at hand.
         self._asked: list[Asked] = []
         self._actor = ""
@@ -185,6 +184,8 @@ class Deciding:
             return Result(error=error)
         is_changed = self.working.keep()
         entity = self.working.look(self._assembly.target(job.command))
+        if job.asked is not None:  # somebody else's than the engine's own work
+            self.given.add(entity.key)
         if job.command_id:
             self._remember(Decided(fingerprint(job.asked or job.command), *entity.key, entity.version))
         return Result(state=entity.state, changed=is_changed)
@@ -204,6 +205,7 @@ class Deciding:
         if entity is None:
             self.missing.add(key)
             raise NeedsMore
+        self.given.add(key)
         return Result(state=entity.state)
 
     def _remember(self, decided: Decided) -> None:
@@ -236,11 +238,13 @@ class Deciding:
                 )
             following: list[Command[Any]] = []
             for asked in self._ready(wave):
-                if not isinstance(asked.command, News):
-                    following += self._decide(asked, news=False)
+                if not isinstance(asked[0], News):
+                    self._decide(asked, following, news=False)
                     continue
+                replies: list[Command[Any]] = []
+                self._decide(asked, replies, news=True)
                 # What follows from news is never a reason to refuse it: it is tried apart.
-                for reply in self._decide(asked, news=True):
+                for reply in replies:
                     (following if isinstance(reply, News) else trials).append(reply)
             wave = following
         if trials:
@@ -281,12 +285,15 @@ class Deciding:
         for command in wave:
             capability, rule = rule_for(command)
             key = (capability.kind, rule.target(command))
-            ready.append(Asked(command, capability, rule, key))
+            ready.append((command, capability, rule, key))
             entity = entities.get(key)
             if entity is None:
                 complete = False
-            elif complete and rule.reads is not None and not isinstance(entity.state, Opaque):
-                complete = all(key in entities for key in rule.reads(command, entity.state))
+            elif complete and rule.reads is not None and entity.state.__class__ is not Opaque:
+                for read in rule.reads(command, entity.state):
+                    if read not in entities:
+                        complete = False
+                        break
         self._asked += ready
         if not complete:
             self._note_missing()
@@ -301,39 +308,44 @@ class Deciding:
         for asked in self._asked:
             self.missing.update(key for key in _declared(asked, entities) if key not in entities)
 
-    def _decide(self, asked: Asked, *, news: bool) -> list[Command[Any]]:
-        """One command: its events, recorded and folded in; answers what follows at once."""
+    def _decide(self, asked: Asked, following: list[Command[Any]], *, news: bool) -> None:
+        """One command: its events, recorded and folded in; what follows at once is added to `following`."""
         command, capability, rule, key = asked
         entity = self.working.entities[key]
-        if isinstance(entity.state, Opaque):
+        state = entity.state
+        if state.__class__ is Opaque:
             _refuse_newer(entity)
         # Never backwards for an entity, whatever the clock does.
         at, when = self._now, self._now_text
         if entity.at > when:
             at, when = from_text(entity.at), entity.at
         lifecycle = capability.lifecycle
-        status = "" if lifecycle is None else _status_of(entity, lifecycle)
+        status = "" if lifecycle is None else _status_of(state, lifecycle)
         seen = Seen(self._state_of, self._looked_up, lifecycle, status, self._actor)
-        following: list[Command[Any]] = []
         if self._policies and not news:
             for policy in self._policies:
-                if (refusal := policy.rule(command, entity.state, seen, at)) is not None:
+                if (refusal := policy.rule(command, state, seen, at)) is not None:
                     if not isinstance(refusal, NeedsApproval):
                         raise refusal_of(policy, refusal)
                     following += self._let_through(refusal)
-        events = tuple(rule.decide(command, entity.state, seen, at))
+        events = tuple(rule.decide(command, state, seen, at))
+        cause = command.__class__.__name__
         if events:
             entity = self.working.change(key)
-            cause = type(command).__name__
+            entity.at = when
             reactions = self._assembly.reactions
+            evolve = capability.evolve
             for event in events:
-                told = self._tell(event, entity, capability, when, cause, news=news)
-                for reaction in reactions.get(type(event), ()):
-                    if replies := tuple(reaction.then(told, entity.state)):
-                        self._sort(replies, entity, at, cause, following, news=news)
+                if lifecycle is not None:
+                    event = self._with_status(event, entity, lifecycle, cause, news=news)  # noqa: PLW2901 - the same, completed
+                kind = event.__class__
+                entity.state = evolve[kind](entity.state, event)
+                entity.version += 1
+                entity.told += ((event, when, self._actor, cause, self._command_id),)
+                for reaction in reactions.get(kind, ()):
+                    self._sort(reaction.then(event, entity.state), entity, at, cause, following, news=news)
         if rule.then is not None:
-            self._sort(rule.then(command, events), entity, at, type(command).__name__, following, news=news)
-        return following
+            self._sort(rule.then(command, events), entity, at, cause, following, news=news)
 
     def _let_through(self, needs: NeedsApproval) -> Iterable[Command[Any]]:
         """What notes that an approval was used; raises the policy's refusal where there is none for what was asked.
@@ -377,33 +389,20 @@ class Deciding:
             _refuse_newer(entity)
         return entity.state
 
-    def _tell(
-        self, event: Event, entity: Entity, capability: Capability[Any], when: str, cause: str, *, news: bool
-    ) -> Event:
-        """Fold one event in.  It tells the status it led to, so that folding asks no chart."""
-        lifecycle = capability.lifecycle
-        if lifecycle is not None:
-            event = self._with_status(event, entity, lifecycle, cause, news=news)
-        entity.state = capability.evolve[type(event)](entity.state, event)
-        entity.version += 1
-        entity.at = when
-        entity.told = (*entity.told, (event, when, self._actor, cause, self._command_id))
-        return event
-
     def _with_status(self, event: Event, entity: Entity, lifecycle: Lifecycle, cause: str, *, news: bool) -> Event:
         """The event with the status its arrow leads to; refused, or for news kept without, where there is none."""
-        current = _status_of(entity, lifecycle)
+        state = entity.state
+        current = _status_of(state, lifecycle)
         arrow = event.arrow()
         if arrow is not None:
             status = lifecycle.after(current, arrow)
             if status is not None:
-                stamped: Event = with_status(event, status)
-                return stamped
+                return with_status(event, status)
             if not news:
                 raise NotAllowed(lifecycle.name, entity.key[1], current, arrow, lifecycle.allowed(current))
             reason = f"{lifecycle.name} is {current}: no arrow '{arrow}' from there; kept without it"
             self._disagree(entity.key, cause, reason)
-        if entity.state is None or entity.state.status != current:
+        if state is None or state.status != current:
             event = with_status(event, current)
         return event
 
@@ -491,11 +490,11 @@ class Deciding:
         raise TooManyFollowUps(f"more than {DISCREPANCIES_MAX} discrepancies about {base}")
 
 
-def _status_of(entity: Entity, lifecycle: Lifecycle) -> str:
+def _status_of(state: Any, lifecycle: Lifecycle) -> str:
     """Where an entity stands in today's drawing."""
-    if entity.state is None:
+    if state is None:
         return lifecycle.initial
-    stored: str = entity.state.status
+    stored: str = state.status
     return lifecycle.standing.get(stored, stored)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from .assembly import Assembly
 from .capability import Capability
 from .codec import chain, to_json
+from .recent import Index
 from .transaction import Entry, PersonalValue, Row, Write
 from .working_set import Entity
 
@@ -42,17 +43,21 @@ def _write(assembly: Assembly, entity: Entity) -> Write:
                 for value in brought
                 if value.value is not None
             ]
-    index, unindex = _index_changes(entity, capability)
-    saved = Row(key, entity.version, codec.encode(entity.state), head, entity.at)
-    return Write(saved, expected, tuple(entries), index, unindex, tuple(personal))
+    state = entity.state
+    doc = codec.encode(state)
+    index = capability.index(state)
+    if not personal:  # what is remembered knows of people what the row says of them: where it is kept
+        assembly.recent.keep(key, doc, state, index)
+    gained, lost = _index_changes(entity, capability, index)
+    saved = Row(key, entity.version, doc, head, entity.at)
+    return Write(saved, expected, tuple(entries), gained, lost, tuple(personal))
 
 
-def _index_changes(entity: Entity, capability: Capability[Any]) -> tuple[dict[str, str], dict[str, str]]:
+def _index_changes(entity: Entity, capability: Capability[Any], new: Index) -> tuple[dict[str, str], dict[str, str]]:
     """What the declared indexes gain and lose."""
-    new = capability.index(entity.state)
     if entity.saved is None:
         return {name: value for name, value in new.items() if value is not None}, {}
-    old = capability.index(entity.saved)
+    old = entity.index if entity.index is not None else capability.index(entity.saved)
     if new == old:  # as mostly for rows that are only counted up and down
         return {}, {}
     gained: dict[str, str] = {}

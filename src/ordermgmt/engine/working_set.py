@@ -16,6 +16,7 @@ from ..values import frozen
 from .assembly import Assembly
 from .codec import from_json
 from .messages import Event
+from .recent import Index
 from .transaction import Key, Row
 
 Told = tuple[Event, str, str, str, str]
@@ -37,12 +38,16 @@ class Decided:
 class Entity:
     """One row: the state it was loaded with, the state it has now, and what happened in between."""
 
-    __slots__ = ("at", "key", "row", "saved", "state", "told", "version")
+    __slots__ = ("at", "index", "key", "row", "saved", "state", "told", "version")
 
-    def __init__(self, key: Key, row: Row | None, state: Any, version: int, at: str) -> None:
+    def __init__(
+        self, key: Key, row: Row | None, state: Any, version: int, at: str, index: Index | None = None
+    ) -> None:
         self.key = key
         self.row = row
         self.saved = state
+        self.index = index
+        """The index values it was saved with, where they are remembered."""
         self.state = state
         self.version = version
         self.at = at
@@ -56,7 +61,14 @@ class Entity:
             return cls(key, None, None, 0, "")
         if key[0] not in assembly.by_kind:  # the record of a command id
             return cls(key, row, from_json(row.doc, Decided), row.version, row.at)
-        return cls(key, row, assembly.codec.look(row.doc), row.version, row.at)
+        doc = row.doc
+        recent = assembly.recent
+        if (known := recent.of(key, doc)) is not None:
+            state, index = known
+            return cls(key, row, state, row.version, row.at, index)
+        state = assembly.codec.look(doc)
+        recent.keep(key, doc, state)
+        return cls(key, row, state, row.version, row.at)
 
     def copy(self) -> Entity:
         """The same, to be changed while this one is kept to go back to."""
@@ -64,6 +76,7 @@ class Entity:
         twin.key = self.key
         twin.row = self.row
         twin.saved = self.saved
+        twin.index = self.index
         twin.state = self.state
         twin.version = self.version
         twin.at = self.at
