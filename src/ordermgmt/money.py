@@ -107,7 +107,9 @@ def round_ratio(numerator: int, denominator: int, rounding: Rounding = "half_up"
     if rounding == "floor":
         return numerator // denominator
     towards_zero, rest = divmod(abs(numerator), denominator)
-    magnitude = towards_zero + _goes_up(towards_zero, 2 * rest - denominator, rest, rounding)
+    magnitude = towards_zero
+    if rest and _goes_up(towards_zero, 2 * rest - denominator, rest, rounding):
+        magnitude += 1
     return -magnitude if numerator < 0 else magnitude
 
 
@@ -209,15 +211,17 @@ class Money:
 
     def __attrs_post_init__(self) -> None:
         # msgspec decodes past __init__ and calls this; so stored or received money keeps the same limits.
-        exponent(self.currency)
-        _check_amount(self.minor)
+        if self.currency not in EXPONENTS or not -AMOUNT_MINOR_MAX <= self.minor <= AMOUNT_MINOR_MAX:
+            exponent(self.currency)
+            _check_amount(self.minor)
 
     @classmethod
     def of_minor(cls, minor: int, currency: str) -> "Money":
         """`minor` units of `currency`: cents, pence, whole yen. Raises as the constructor does."""
         if minor.__class__ is not int:
             raise InvalidAmount(f"{_shown(minor)} is not a whole number of minor units; give an int")
-        exponent(currency)
+        if currency.__class__ is not str or currency not in EXPONENTS:
+            exponent(currency)  # says what is wrong; asked only then, for rules and flows make money all the time
         return _money(minor, currency)
 
     @classmethod
@@ -360,9 +364,10 @@ class UnitPrice:
         object.__setattr__(self, "currency", currency)
 
     def __attrs_post_init__(self) -> None:
-        # As for Money: msgspec decodes past __init__ and calls this.
-        exponent(self.currency)
-        _check_price(self.micros)
+        # As for Money: msgspec decodes past __init__ and calls this.  It stands on every line of every order.
+        if self.currency not in EXPONENTS or not -UNIT_PRICE_MICROS_MAX <= self.micros <= UNIT_PRICE_MICROS_MAX:
+            exponent(self.currency)
+            _check_price(self.micros)
 
     @classmethod
     def of(cls, price: "Money | UnitPrice") -> "UnitPrice":
@@ -371,7 +376,7 @@ class UnitPrice:
             return price
         if isinstance(price, Money):
             # Not by way of its text: hosts price every line so.
-            micros = price.minor * _POWERS_OF_TEN[_PRICE_DECIMALS - exponent(price.currency)]
+            micros = price.minor * _POWERS_OF_TEN[_PRICE_DECIMALS - EXPONENTS[price.currency]]
             _check_price(micros)
             made = _new(cls)
             object.__setattr__(made, "micros", micros)
@@ -398,15 +403,15 @@ class UnitPrice:
 
         Raises `InvalidQuantity` outside 0 to 10**9, `UnknownRounding`, `AmountTooLarge`.
         """
-        micros_per_minor = _POWERS_OF_TEN[_PRICE_DECIMALS - exponent(self.currency)]
-        return Money.of_minor(round_ratio(self._micros_of(quantity), micros_per_minor, rounding), self.currency)
+        micros_per_minor = _POWERS_OF_TEN[_PRICE_DECIMALS - EXPONENTS[self.currency]]
+        return _money(round_ratio(self._micros_of(quantity), micros_per_minor, rounding), self.currency)
 
     def format(self) -> str:
         """Price and currency, with at least the decimals of the currency: ``"9.50 EUR"``, ``"0.0025 EUR"``."""
         return f"{self._trimmed()} {self.currency}"
 
     def _micros_of(self, quantity: int) -> int:
-        if quantity.__class__ is not int or quantity != 0:  # none of something costs nothing
+        if quantity.__class__ is not int or not 0 <= quantity <= QUANTITY_MAX:  # none of something costs nothing
             check_quantity(quantity)
         return self.micros * quantity
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from ..engine.capability import Capability, Rule
@@ -52,9 +54,7 @@ from .rules import (
 )
 from .statuses import indexed
 
-
-def _by_id(command: Any) -> str:
-    return str(command.order_id)
+_by_id: Callable[[Any], str] = attrgetter("order_id")
 
 
 orders = Capability(

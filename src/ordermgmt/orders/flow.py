@@ -49,7 +49,7 @@ from .messages import (
     UnitsMoved,
 )
 from .model import Order, Tally, Terms
-from .reckoning import all_units
+from .reckoning import all_units, reckon
 from .references import TakeReference, references_of, returned_by
 from .rules import expiry_name, payment_id
 
@@ -124,7 +124,7 @@ def wait_only_so_long(event: OrderPlaced, order: Order) -> Replies:
 
 
 def units_follow_the_claims(event: ReservationCommitted, reservation: Reservation) -> Replies:
-    moves = tuple(Move(claim.line_id, "reserve", claim.quantity) for claim in event.claims)
+    moves = tuple([Move(claim.line_id, "reserve", claim.quantity) for claim in event.claims])
     yield MoveUnits(order_id=event.order_id, moves=moves)
 
 
@@ -142,7 +142,7 @@ def perform_what_needs_no_goods(event: Event, order: Order) -> Replies:
 
 def claims_follow_the_units(event: UnitsMoved, order: Order) -> Replies:
     if taken := _taken(event):
-        ends = all(line.units.keys() <= {"cancelled"} for line in order.lines.values())
+        ends = reckon(order).totals.keys() <= {"cancelled"}
         for how, takes in taken.items():
             yield ReduceReservation(order_id=order.order_id, takes=tuple(takes.items()), how=how, ends=ends)
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from pendulum import DateTime
 
-from ..engine.capability import Seen, as_type, changed
+from ..engine.capability import Seen, as_type
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import Money
@@ -95,21 +95,23 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
     result = None if plain else priced(command, ids, classes, seen.looked_up("taxes", "") or {})
     parts = [None] * len(ids) if result is None else [line.parts for line in result.lines]
     lines = tuple(
-        OrderLine(
-            line_id=line_id,
-            sku=line.sku,
-            kind=items[line.sku].kind,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            minor=line.unit_price.times(line.quantity).minor if part is None else part.minor,
-            location=command.location,
-            units={"open": line.quantity},
-            external=line.external,
-            reference=line.reference,
-            requested_at=line.requested_at,
-            parts=part,
-        )
-        for line_id, line, part in zip(ids, command.lines, parts, strict=True)
+        [
+            OrderLine(
+                line_id=line_id,
+                sku=line.sku,
+                kind=items[line.sku].kind,
+                quantity=line.quantity,
+                unit_price=line.unit_price,
+                minor=line.unit_price.times(line.quantity).minor if part is None else part.minor,
+                location=command.location,
+                units={"open": line.quantity},
+                external=line.external,
+                reference=line.reference,
+                requested_at=line.requested_at,
+                parts=part,
+            )
+            for line_id, line, part in zip(ids, command.lines, parts, strict=True)
+        ]
     )
     shipping = command.shipping
     if result is not None:
@@ -154,7 +156,7 @@ def confirmed_at_once(order: Order | None, placed: OrderPlaced, seen: Seen) -> I
 
 def total_of(content: Mapping[str, Any]) -> Money:
     """What the whole of it costs."""
-    minor = sum(line.minor for line in content["lines"]) + sum(charge.minor for charge in content["charges"])
+    minor = sum([one.minor for one in (*content["lines"], *content["charges"])])
     return Money.of_minor(minor, content["currency"])
 
 
@@ -175,21 +177,24 @@ def agreed(pay: Any, total: Money) -> Terms:
 
 def split(tenders: Iterable[Any], total: Money, *, missing: bool = False) -> tuple[TenderTerms, ...]:
     """What each tender pays of a total, or of what is `missing` of an order that was placed before."""
-    given = Money.sum((tender.amount for tender in tenders if tender.amount is not None), total.currency)
+    amounts = [tender.amount for tender in tenders]
+    given = Money.sum([amount for amount in amounts if amount is not None], total.currency)
     if not total.minor and not given.minor:
         return ()  # nothing to pay, nothing to ask
     rest = total.minor - given.minor
-    open_ended = any(tender.amount is None for tender in tenders)
+    open_ended = None in amounts
     if rest < 0 or (rest > 0) != open_ended:
         raise PaymentMismatch(total, given, missing=missing)
     return tuple(
-        TenderTerms(
-            gateway=tender.gateway,
-            token=tender.token,
-            minor=rest if tender.amount is None else tender.amount.minor,
-            sale=tender.sale,
-        )
-        for tender in tenders
+        [
+            TenderTerms(
+                gateway=tender.gateway,
+                token=tender.token,
+                minor=rest if tender.amount is None else tender.amount.minor,
+                sale=tender.sale,
+            )
+            for tender in tenders
+        ]
     )
 
 
@@ -214,11 +219,13 @@ def rows_of_placing(command: PlaceOrder) -> Iterable[Key]:
 
 def evolve_placed(state: Order | None, event: OrderPlaced) -> Order:
     """What was promised."""
-    order = evolve_entered(state, event, event.status or "placed")
-    return changed(order, confirm=event.confirm, expires=event.expires_at is not None)
+    status = event.status or "placed"
+    return evolve_entered(state, event, status, confirm=event.confirm, expires=event.expires_at is not None)
 
 
-def evolve_entered(state: Order | None, event: OrderEntered, status: str) -> Order:
+def evolve_entered(
+    state: Order | None, event: OrderEntered, status: str, *, confirm: str = "by_hand", expires: bool = False
+) -> Order:
     """What a customer wants, in place of what was wanted before; what lies on the order stays."""
     return Order(
         order_id=event.order_id,
@@ -229,7 +236,8 @@ def evolve_entered(state: Order | None, event: OrderEntered, status: str) -> Ord
         lines={line.line_id: line for line in event.lines},
         charges=event.charges,
         terms=event.terms,
-        confirm="by_hand",
+        confirm=confirm,
+        expires=expires,
         ship_by=event.ship_by,
         location=event.location,
         ship_to=event.ship_to,

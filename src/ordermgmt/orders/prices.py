@@ -108,7 +108,7 @@ def charges_of(result: Priced) -> tuple[Charge, ...]:
 
 def check_total(lines: Iterable[OrderLine], charges: Iterable[Charge]) -> None:
     """Raises `AmountTooLarge` for an order over the limit."""
-    if sum(line.minor for line in lines) + sum(charge.minor for charge in charges) > AMOUNT_MINOR_MAX:
+    if sum([line.minor for line in lines]) + sum([charge.minor for charge in charges]) > AMOUNT_MINOR_MAX:
         raise AmountTooLarge(f"the order's total exceeds {AMOUNT_MINOR_MAX} minor units; split it")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from ..engine.capability import Capability, Hearing, Rule
@@ -42,9 +43,7 @@ from .rules import (
     withdraw,
 )
 
-
-def _by_id(command: Any) -> str:
-    return str(command.payment_id)
+_by_id: Callable[[Any], str] = attrgetter("payment_id")
 
 
 def _with_order(command: Any) -> tuple[Key, ...]:

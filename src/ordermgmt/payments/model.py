@@ -137,29 +137,41 @@ class Payment:
     @property
     def authorisation(self) -> str:
         """The provider's transaction id of the authorisation, for captures and voids."""
-        return next((f.transaction_id for f in self.facts.values() if f.kind in (AUTHORISED, SOLD)), "")
+        for fact in self.facts.values():
+            if fact.kind in (AUTHORISED, SOLD):
+                return fact.transaction_id
+        return ""
 
 
 def fold(facts: Iterable[Fact], asks: Iterable[Ask]) -> Amounts:
     """The ten amounts.  Sums over sets: order and repetition cannot matter."""
-    total: dict[str, int] = {kind: 0 for kind in FACT_KINDS}  # noqa: C420 - fromkeys would be typed by its literals
+    totals: dict[str, int] = {}
     for fact in facts:
-        total[fact.kind] += fact.minor
-    pending = {"authorise": 0, "capture": 0, "refund": 0, "void": 0}
+        for amount in _MOVES[fact.kind]:
+            totals[amount] = totals.get(amount, 0) + fact.minor
     for ask in asks:
-        pending[ask.verb] += ask.minor
-    return Amounts(
-        authorised=total[AUTHORISED] + total[SOLD],
-        captured=total[CAPTURED] + total[SOLD],
-        refunded=total[REFUNDED],
-        voided=total[VOIDED],
-        expired=total[EXPIRED],
-        charged_back=total[CHARGED_BACK],
-        authorise_pending=pending["authorise"],
-        capture_pending=pending["capture"],
-        refund_pending=pending["refund"],
-        void_pending=pending["void"],
-    )
+        amount = _PENDING[ask.verb]
+        totals[amount] = totals.get(amount, 0) + ask.minor
+    return Amounts(**totals)
+
+
+_MOVES: Mapping[str, tuple[str, ...]] = {
+    AUTHORISED: ("authorised",),
+    CAPTURED: ("captured",),
+    SOLD: ("authorised", "captured"),
+    VOIDED: ("voided",),
+    EXPIRED: ("expired",),
+    REFUNDED: ("refunded",),
+    CHARGED_BACK: ("charged_back",),
+}
+"""Which amounts a fact adds to."""
+_PENDING: Mapping[str, str] = {
+    "authorise": "authorise_pending",
+    "capture": "capture_pending",
+    "refund": "refund_pending",
+    "void": "void_pending",
+}
+"""Which amount an ask adds to."""
 
 
 def status_of(amounts: Amounts, declined: Iterable[str], *, withdrawn: bool = False) -> str:

@@ -203,8 +203,8 @@ def _asked_elsewhere(payment: Payment, fact: Fact) -> int:
 
 
 def _counted(payment: Payment, fact: Fact, ask: int) -> FactRecorded:
-    asks = (a for n, a in payment.asks.items() if n != str(ask))
-    becomes = status_of(fold([*payment.facts.values(), fact], asks), payment.declined, withdrawn=payment.withdrawn)
+    amounts = fold([*payment.facts.values(), fact], _without(payment.asks, ask).values())
+    becomes = status_of(amounts, payment.declined, withdrawn=payment.withdrawn)
     return FactRecorded(fact=fact, ask=ask, walks=_arrow(payment.status, becomes))
 
 
@@ -291,7 +291,9 @@ def evolve_not_counted(state: Payment | None, event: FactNotCounted) -> Payment:
 
 
 def _without(asks: dict[str, Ask], ask: int) -> dict[str, Ask]:
-    return {n: a for n, a in asks.items() if n != str(ask)}
+    left = dict(asks)
+    left.pop(str(ask), None)
+    return left
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -64,9 +65,7 @@ from .rules import (
     trim,
 )
 
-
-def _by_id(command: Any) -> str:
-    return str(command.shipment_id)
+_by_id: Callable[[Any], str] = attrgetter("shipment_id")
 
 
 def _asks(shipment: Shipment, lifecycle: Lifecycle | None) -> Iterable[Command[Any]]:

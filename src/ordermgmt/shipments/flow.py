@@ -60,7 +60,7 @@ def plan_the_parcel(event: OrderConfirmed | UnitsMoved, order: Order) -> Replies
     if units:
         yield PlanShipment(
             shipment_id=_next_parcel(order),
-            contents=tuple(Content(order.order_id, line_id, n) for line_id, n in units.items()),
+            contents=tuple([Content(order.order_id, line_id, n) for line_id, n in units.items()]),
             carrier=order.ship_by,
             location=order.location,
             beside=order.shipments if isinstance(event, OrderConfirmed) else (),
@@ -124,9 +124,12 @@ def units_do_not_arrive(event: ShipmentUndeliverable, shipment: Shipment) -> Rep
 
 
 def take_out_what_is_cancelled(event: UnitsMoved, order: Order) -> Replies:
-    if any(step.arrow in ("cancel", "release") for step in event.moves):
+    if not _TAKEN_OUT.isdisjoint([step.arrow for step in event.moves]):
         for shipment_id in order.shipments:
             yield TrimShipment(shipment_id=shipment_id, order_id=order.order_id, shipments=order.shipments)
+
+
+_TAKEN_OUT = frozenset(("cancel", "release"))
 
 
 def take_out_what_is_let_go(event: OrderAmended, order: Order) -> Replies:
@@ -172,7 +175,7 @@ def _moves(contents: Iterable[Content], arrows: tuple[str, ...], *, partly: bool
     by_order: dict[str, list[Move]] = {}
     for content in contents:
         moves = by_order.setdefault(content.order_id, [])
-        moves.extend(Move(content.line_id, arrow, content.quantity) for arrow in arrows)
+        moves += [Move(content.line_id, arrow, content.quantity) for arrow in arrows]
     for order_id, moves in by_order.items():
         if moves:
             yield MoveUnits(order_id=order_id, moves=tuple(moves), partly=partly)

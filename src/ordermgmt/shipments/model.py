@@ -73,9 +73,9 @@ class Shipment:
 
     def of(self, order_id: str, line_id: str) -> int:
         """How many units of a line are in it."""
-        return sum(c.quantity for c in self.contents if (c.order_id, c.line_id) == (order_id, line_id))
+        return sum([c.quantity for c in self.contents if c.line_id == line_id and c.order_id == order_id])
 
     @property
     def orders(self) -> tuple[str, ...]:
         """Whose units are in it."""
-        return tuple(dict.fromkeys(content.order_id for content in self.contents))
+        return tuple(dict.fromkeys([content.order_id for content in self.contents]))

@@ -115,8 +115,10 @@ def plan(command: PlanShipment, state: Shipment | None, seen: Seen, at: DateTime
     shipment_id = as_type(command.shipment_id, str)
     if state is not None:
         raise AlreadyExists("shipment", shipment_id)
+    order: Order | None = None
     for content in command.contents:
-        order = require(seen.get(Order, "order", content.order_id), "order", content.order_id)
+        if order is None or order.order_id != content.order_id:
+            order = require(seen.get(Order, "order", content.order_id), "order", content.order_id)
         if content.line_id not in order.lines:
             raise NotFound("line", f"{content.order_id}/{content.line_id}")
         if order.status in ("cancelled", "rejected", "expired", "closed"):
@@ -219,7 +221,7 @@ def rows_of_contents(command: Any, state: Shipment | None) -> Iterable[Key]:
     if state is None:
         return []
     orders = state.orders
-    return [*map(order_key, orders), *(("reservation", order) for order in orders)]
+    return [(kind, order) for kind in ("order", "reservation") for order in orders]
 
 
 def parcel_id(order_id: str, n: int) -> str:
