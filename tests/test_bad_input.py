@@ -850,3 +850,16 @@ def test_only_personal_values_are_revealed(shared: Shared):
 def test_only_declared_indexes_are_searched(shared: Shared):
     with pytest.raises(InvalidInput, match="indexes: status"):
         shared.shop.find(Order, colour="red")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: MoveUnits(order_id="A", moves=itertools.repeat(Move("1", "pick", 1))),
+        lambda: PayNow(itertools.repeat(Tender("card", token="t", amount=eur("1.00")))),
+    ],
+    ids=["moves", "tenders"],
+)
+def test_a_list_that_is_too_long_is_refused_and_never_cut(made: Callable[[], Any]):
+    with pytest.raises(InvalidInput, match="at most"):
+        made()

@@ -224,6 +224,13 @@ def test_a_parcel_cannot_have_left_in_the_future(shop: OrderManagement):
         shop.handle(HandOverShipment(shipment_id="A:s1", occurred_at=pendulum.datetime(2026, 1, 2)))
 
 
+def test_a_parcel_of_thousands_of_lines_leaves_as_a_whole(shop: OrderManagement):
+    # Picked, packed and handed over at once: more moves than an order may have lines.
+    paid_for(shop, "A", *[line("mug", 1, "0.01") for _ in range(3_400)])
+    shop.handle(HandOverShipment(shipment_id="A:s1"))
+    assert shop.get(Order, "A").totals == {"shipped": 3_400}
+
+
 def test_a_parcel_of_several_orders_moves_and_earns_for_each(shop: OrderManagement, card: FakePayments):
     for order_id in ("A", "B"):
         unplanned(shop, order_id)

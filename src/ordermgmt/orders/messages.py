@@ -57,6 +57,9 @@ GOODS = ("reserve", "later")
 CONFIRM = ("when_authorised", "at_once", "by_hand")
 PAY_WITHIN_MAX = timedelta(days=3650)
 EXTERNAL_MAX = 200
+TENDERS_MAX = 10_000
+MOVES_MAX = 3 * LINES_MAX
+"""Enough to pick, pack and hand over every line of the largest order at once."""
 
 
 def order_key(order_id: str) -> Key:
@@ -81,7 +84,10 @@ class Tender:
 
 
 def _tenders(tenders: Iterable[Tender]) -> tuple[Tender, ...]:
-    return tuple(_several(tenders, Tender, "tenders"))
+    several = _several(tenders, Tender, "tenders", TENDERS_MAX)
+    if len(several) > TENDERS_MAX:
+        raise InvalidInput(f"an order is paid with at most {TENDERS_MAX} tenders (got more)")
+    return several
 
 
 @frozen
@@ -175,10 +181,11 @@ class Line:
             check_id(self.line_id, "line_id")
 
 
-def _several(values: Any, wanted: type[Any], name: str) -> tuple[Any, ...]:
+def _several(values: Any, wanted: type[Any], name: str, most: int) -> tuple[Any, ...]:
+    """The values as a tuple, at most one more of them than allowed: that is enough to refuse, however many come."""
     if not is_listed(values):
         raise InvalidInput(f"{name} must be a list of {wanted.__name__} (got {type(values).__name__})")
-    several = tuple(islice(values, LINES_MAX + 1))  # one more than allowed is enough to refuse, however many come
+    several = tuple(islice(values, most + 1))
     for value in several:
         if not isinstance(value, wanted):
             raise InvalidInput(f"{name} must hold {wanted.__name__} only (got {type(value).__name__})")
@@ -186,7 +193,7 @@ def _several(values: Any, wanted: type[Any], name: str) -> tuple[Any, ...]:
 
 
 def _lines(lines: Iterable[Line]) -> tuple[Line, ...]:
-    return _several(lines, Line, "lines")
+    return _several(lines, Line, "lines", LINES_MAX)
 
 
 def _instant(at: datetime | None) -> DateTime | None:
@@ -385,7 +392,10 @@ class Move:
 
 
 def _moves(moves: Iterable[Move]) -> tuple[Move, ...]:
-    return _several(moves, Move, "moves")
+    several = _several(moves, Move, "moves", MOVES_MAX)
+    if len(several) > MOVES_MAX:
+        raise InvalidInput(f"one command makes at most {MOVES_MAX} moves (got more); make the others with another")
+    return several
 
 
 @frozen(kw_only=True)
