@@ -145,3 +145,26 @@ def test_a_rule_that_is_satisfied_with_who_asks_lets_the_command_pass() -> None:
     shop = shop_with(NamedPolicy("only a manager cancels", only_a_manager))
     place(shop, OnAccount())
     assert shop.handle(CancelOrder(order_id="A-1"), by="manager").status == "cancelled"
+
+
+def a_rule_with_a_bug(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+    raise LookupError("no such table")
+
+
+@pytest.mark.parametrize("rule", [a_rule_with_a_bug, lambda command, state: None])
+def test_a_rule_that_fails_is_named(rule: Any) -> None:
+    shop = OrderManagement(storage=MemoryStorage(), policies=[NamedPolicy("opening hours", rule)])
+
+    with pytest.raises((LookupError, TypeError)) as failed:
+        shop.handle(ReceiveStock(sku="mug", quantity=9))
+
+    assert failed.value.__notes__ == ["raised by the policy 'opening hours', asked about ReceiveStock"]
+
+
+def test_a_rule_may_raise_its_refusal_too() -> None:
+    def closed(command: Any, state: Any, seen: Seen, at: Any) -> Refused | None:
+        raise Closed
+
+    shop = OrderManagement(storage=MemoryStorage(), policies=[NamedPolicy("opening hours", closed)])
+    with pytest.raises(Closed):
+        shop.handle(ReceiveStock(sku="mug", quantity=9))

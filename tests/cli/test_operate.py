@@ -153,6 +153,26 @@ class TestMoving:
         assert (code, err) == (2, f"ordermgmt: there is no file {tmp_path / 'none.jsonl'}\n")
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("command", ["restore", "import-store"])
+    @pytest.mark.parametrize("content", [b"", b"reference,sku\n", b"\xff\xfe\x00", b'{"ordermgmt":99}\n'])
+    def test_what_is_no_export_leaves_no_store_behind(
+        self, command: str, content: bytes, tmp_path: Path, run: Run
+    ) -> None:
+        (tmp_path / "what").write_bytes(content)
+        code, _, err = run(command, tmp_path / "what", "--db", tmp_path / "new.db")
+        assert (code, [path.name for path in tmp_path.iterdir()]) == (2, ["what"])
+        assert "no export of this release" in err
+
+    @pytest.mark.parametrize("command", ["export", "backup"])
+    def test_nothing_goes_to_the_standard_output(
+        self, command: str, file: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        code, _, err = run(command, "--db", file, "-")
+        assert (code, list((tmp_path / "here").iterdir())) == (2, [])
+        assert f"name the file for the {command}" in err
+
     def test_looking_makes_no_shop(self, tmp_path: Path, postgres: Server, run: Run) -> None:
         assert run("export", "--db", tmp_path / "none.db", tmp_path / "out.jsonl")[0] == 2
         assert list(tmp_path.iterdir()) == []

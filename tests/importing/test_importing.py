@@ -269,6 +269,7 @@ def test_a_file_that_breaks_off_in_a_quote_is_told(stocked: OrderManagement):
         b"reference,sku,quantity,unit_price,colour\n",
         b"reference,sku,sku,quantity,unit_price\n",
         b'"reference,sku\n',
+        b"",
     ],
 )
 def test_a_file_of_another_form_is_refused_as_a_whole(shop: OrderManagement, content: bytes):
@@ -276,8 +277,9 @@ def test_a_file_of_another_form_is_refused_as_a_whole(shop: OrderManagement, con
         imported(shop, io.BytesIO(content))
 
 
-def test_an_empty_file_has_no_orders(shop: OrderManagement):
-    assert imported(shop, io.BytesIO(b"")) == ImportReport()
+def test_a_file_without_rows_has_no_orders(shop: OrderManagement):
+    assert imported(shop, csv()) == ImportReport()
+    assert imported(shop, io.BytesIO(b""), "jsonl") == ImportReport()
 
 
 def test_a_line_without_an_end_is_told_and_the_next_ones_are_read(stocked: OrderManagement):

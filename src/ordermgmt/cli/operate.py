@@ -18,13 +18,15 @@ from ..management import OrderManagement
 from ..payments.model import Fact
 from ..settings import DEFAULT_CAPABILITIES
 from ..shipments.model import Label
-from ..storage.moving import Moved, export_store, import_store
+from ..storage.moving import Moved, check_export, export_store, import_store
 from ..verify import Books, Report, check_all
 from . import stores
 from .terminal import Paper, table
 
 COMMANDS = ("migrate", "verify", "effects", "backup", "restore", "export", "import-store")
 DB = "the shop's SQLite file, or postgresql://user@host/database"
+HEAD_MAX = 1_000
+"""As much of a file's first line as tells whether it is an export."""
 LISTED = ("parked", "unknown", "pending", "sending", "ready")
 
 
@@ -197,6 +199,7 @@ def _backup(asked: argparse.Namespace, paper: Paper) -> int:
             "a server is backed up with its own tools (pg_dump, pg_basebackup), which know all that is in it; "
             "`export` writes what this shop has there"
         )
+    _new(asked.to, "backup")
     with stores.Progress("copying") as progress, stores.opened(asked.db, asked.schema) as store:
         store.backup(asked.to, progress=partial(progress, "pages"))
     paper.line(f"{asked.to} is a copy of {asked.db}; before a shop works on it: shop.effects.recover(since=…)")
@@ -231,8 +234,7 @@ def _through_lines(source: Any, asked: argparse.Namespace, paper: Paper) -> None
 
 
 def _export(asked: argparse.Namespace, paper: Paper) -> int:
-    if asked.to.exists():
-        raise Misconfigured(f"{asked.to} exists already; export into a new file")
+    _new(asked.to, "export")
     # Under another name until it is whole, so that nobody takes half of it for all.
     part = asked.to.with_name(asked.to.name + ".part")
     with stores.at_rest(asked.db, asked.schema) as store:
@@ -250,14 +252,23 @@ def _write(store: Any, to: Path) -> Moved:
         return moved
 
 
+def _new(file: Path, what: str) -> None:
+    """A file to be made: nothing is written over, and nothing goes to the standard output, where progress is told."""
+    if file.name == "-":
+        raise Misconfigured(f"name the file for the {what}; it is not written to the standard output")
+    if file.exists():
+        raise Misconfigured(f"{file} exists already; {what} into a new file")
+
+
 def _existing(file: Path) -> None:
-    # Before a store is made for it.
     if not file.is_file():
         raise Misconfigured(f"there is no file {file}")
 
 
 def _import(asked: argparse.Namespace, paper: Paper) -> int:
     _existing(asked.file)
+    with asked.file.open(encoding="utf-8", errors="replace") as lines:
+        check_export(lines.readline(HEAD_MAX))  # before a store is made for it
     with (
         stores.Progress("importing") as progress,
         stores.opened(asked.db, asked.schema, make=True) as store,

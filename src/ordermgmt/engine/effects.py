@@ -419,7 +419,7 @@ def _claim(command: ClaimEffect, state: Intent | None, seen: Seen, at: DateTime)
     if intent.due > at or intent.status in ("parked", *EFFECT.final):
         raise NotDue(intent.effect_id, intent.status)
     overtaken = command.was is not None and command.was != (intent.status, intent.token)
-    if overtaken or (command.planned is not None and at > command.planned + command.lease):
+    if overtaken or (command.planned is not None and at > later(command.planned, command.lease)):
         raise NotDue(intent.effect_id, intent.status)
     if intent.status == "sending":
         # The lease has run out, so the worker before us is dead or asleep: its call may have been executed.

@@ -39,7 +39,7 @@ from .instants import from_text, to_text
 from .laters import SetLater
 from .lifecycle import Lifecycle
 from .messages import Command, Disagreement, Effect, Event, Later, News
-from .policies import refusal_of
+from .policies import asked_of, refusal_of
 from .requests import Again, Job, Load, Now, Request, Result, Save
 from .saving import writes
 from .transaction import Key, Row, Write
@@ -324,7 +324,7 @@ class Deciding:
         seen = Seen(self._state_of, self._looked_up, lifecycle, status, self._actor)
         if self._policies and not news:
             for policy in self._policies:
-                if (refusal := policy.rule(command, state, seen, at)) is not None:
+                if (refusal := asked_of(policy, command, state, seen, at)) is not None:
                     if not isinstance(refusal, NeedsApproval):
                         raise refusal_of(policy, refusal)
                     following += self._let_through(refusal)

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
+
+from pendulum import DateTime
 
 from ..errors import InvalidInput, Misconfigured, NotFound, OrderManagementError, Refused
 from ..values import frozen
-from .capability import Policy
-from .messages import check_text, is_listed, shorten
+from .capability import Policy, Seen
+from .messages import Command, check_text, is_listed, shorten
 
 
 @frozen
@@ -103,6 +105,16 @@ class Policies(Sequence[NamedPolicy]):
         wide = max((len(name) for name in self.names), default=0)
         lines = (f"{n}. {one.name:{wide}}  {one.explanation}".rstrip() for n, one in enumerate(self._policies, 1))
         return "\n".join(lines) or "no policies"
+
+
+def asked_of(policy: NamedPolicy, command: Command[Any], state: Any, seen: Seen, at: DateTime) -> object:
+    """What a policy answers.  What it raises says whose it is: many a rule is a lambda, and a traceback names none."""
+    try:
+        return policy.rule(command, state, seen, at)
+    except Exception as problem:
+        if not isinstance(problem, OrderManagementError):
+            problem.add_note(f"raised by the policy {policy.name!r}, asked about {type(command).__name__}")
+        raise
 
 
 def refusal_of(policy: NamedPolicy, answer: object) -> OrderManagementError:

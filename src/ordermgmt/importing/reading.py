@@ -122,7 +122,7 @@ def _csv(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Told | RefusedRo
     rows = _rows(lines)
     header = next(rows, None)
     if header is None:
-        return
+        raise Unreadable("the file is empty; its first row must name the columns")
     if isinstance(header, RefusedRow):
         raise Unreadable(f"the first row must name the columns ({header.reason})")
     columns = _columns(header[1])

@@ -11,7 +11,7 @@ from pendulum import DateTime
 from ..engine.capability import Seen, as_type
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
-from ..money import Money
+from ..money import CurrencyMismatch, Money
 from ..stock.messages import stock_key
 from .addresses import personal_address
 from .messages import (
@@ -178,6 +178,9 @@ def agreed(pay: Any, total: Money) -> Terms:
 def split(tenders: Iterable[Any], total: Money, *, missing: bool = False) -> tuple[TenderTerms, ...]:
     """What each tender pays of a total, or of what is `missing` of an order that was placed before."""
     amounts = [tender.amount for tender in tenders]
+    for amount in amounts:
+        if amount is not None and amount.currency != total.currency:
+            raise CurrencyMismatch(f"the order is in {total.currency}, a tender of pay in {amount.currency}")
     given = Money.sum([amount for amount in amounts if amount is not None], total.currency)
     if not total.minor and not given.minor:
         return ()  # nothing to pay, nothing to ask

@@ -21,7 +21,7 @@ from ordermgmt.engine.transaction import UNFINISHED, Entry, Key, PersonalValue, 
 from ordermgmt.errors import Misconfigured, StorageFailed
 from ordermgmt.values import frozen
 
-__all__ = ["Moved", "Movable", "export_store", "fingerprint", "import_store"]
+__all__ = ["Moved", "Movable", "check_export", "export_store", "fingerprint", "import_store"]
 
 FORMAT = 1
 PAGE = 500
@@ -116,12 +116,7 @@ def import_store(target: Storage, lines: Iterable[str], progress: Progress | Non
     """
     store = _movable(target)
     rest = (line.rstrip("\n") for line in lines)
-    head = _parsed(next(rest, ""))
-    if head.get("ordermgmt") != FORMAT:
-        raise Misconfigured(
-            f"this is no export of this release (its first line would be {_json({'ordermgmt': FORMAT})}); name the "
-            "file that `export` has written, or upgrade ordermgmt"
-        )
+    check_export(next(rest, ""))
     done = _begun(store)
     count = _Count()
     ended: dict[str, Any] = {}
@@ -147,6 +142,19 @@ def import_store(target: Storage, lines: Iterable[str], progress: Progress | Non
         raise StorageFailed(f"the store holds {moved} after the import, and the export {count.moved()}")
     store.dismiss(UNFINISHED)
     return moved
+
+
+def check_export(first_line: str) -> None:
+    """Raise `Misconfigured` for what is not the first line of an export of this release."""
+    try:
+        form = _parsed(first_line).get("ordermgmt")
+    except StorageFailed:
+        form = None
+    if form != FORMAT:
+        raise Misconfigured(
+            f"this is no export of this release (its first line would be {_json({'ordermgmt': FORMAT})}); name the "
+            "file that `export` has written, or upgrade ordermgmt"
+        )
 
 
 def _begun(store: Movable) -> int:
