@@ -141,6 +141,29 @@ def test_whoever_waits_too_long_for_a_row_is_told_that_the_store_is_busy(postgre
         assert not hasty.read([("order", "A-2")])
 
 
+def test_whoever_is_interrupted_while_it_waits_leaves_the_store_as_it_was(postgres, storage):
+    save(storage, written("A-1"))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with storage.transaction() as holder:
+            holder.load([("order", "A-1")])
+            for _ in range(3):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                with pytest.raises(KeyboardInterrupt), storage.transaction() as waiting:
+                    waiting.load([("order", "A-1")])
+            holder.commit([written("A-1", 1)])
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    increment(storage, ("order", "A-1"))
+    assert len(storage.feed()) == 3
+    waiters = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' OR state LIKE 'idle in%'"
+    assert postgres.do(waiters) == [(0,)]
+
+
 def test_two_who_wait_for_each_other_are_sent_back_to_decide_again(own_postgres, storage):
     # An engine takes rows in one order; who does not is found out by the server.
     own_postgres.do("ALTER SYSTEM SET deadlock_timeout = '20ms'", "SELECT pg_reload_conf()")
@@ -358,20 +381,20 @@ def test_no_question_reads_a_whole_table(storage, upto, after, equal):
     assert "Index" in plan
 
 
-def test_a_command_takes_four_round_trips(storage, monkeypatch):
-    asked: list[object] = []
-    execute = psycopg.Cursor.execute
+def test_a_command_takes_two_round_trips(storage, monkeypatch):
+    waits: list[object] = []
+    wait = psycopg.Connection.wait
 
-    def counted(self, text, *rest, **more):
-        asked.append(text)
-        return execute(self, text, *rest, **more)
+    def counted(self, *rest, **more):
+        waits.append(rest)
+        return wait(self, *rest, **more)
 
-    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
+    monkeypatch.setattr(psycopg.Connection, "wait", counted)
     keys = [("order", f"A-{n}") for n in range(20)]
     with storage.transaction() as transaction:
         transaction.load(keys)
         transaction.commit([written(id, index={"status": "new"}) for _, id in keys])
-    assert len(asked) == 4, asked
+    assert len(waits) == 2, waits
 
 
 # Processes

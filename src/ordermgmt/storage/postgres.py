@@ -26,9 +26,9 @@ from ordermgmt.storage.postgres_joined import JoinedPostgresStorage
 from ordermgmt.storage.postgres_questions import Question
 from ordermgmt.storage.postgres_reading import Answer, Reading
 from ordermgmt.storage.postgres_schema import NewerSchema, checked_name
-from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, check_numbers, failure, has_died, preparing
-from ordermgmt.storage.postgres_steps import Connection, Elsewhere, Pause, Step, drive, rows, undo
-from ordermgmt.storage.postgres_texts import BEGIN, Statements
+from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
+from ordermgmt.storage.postgres_steps import Another, Ask, Connection, Elsewhere, Pause, Step, drive, undo
+from ordermgmt.storage.postgres_texts import Statements
 
 __all__ = ["NewerSchema", "PostgresStorage"]
 
@@ -114,7 +114,12 @@ class PostgresStorage(Reading):
     def absorb(self, batch: Batch) -> None:
         try:
             with Borrowed(self._connections) as connection:
-                moving.absorb(connection, self._texts, batch)
+                try:
+                    moving.absorb(connection, self._texts, batch)
+                except BaseException:
+                    # When psycopg rolls back, it makes the server forget all statements, and ours are among them.
+                    connection.close()
+                    raise
         except psycopg.Error as error:
             raise failure(error) from error
 
@@ -135,11 +140,13 @@ class PostgresStorage(Reading):
 
     def _ask(self, question: Question[Answer]) -> Answer:
         """The answer to a question; asked again where the connection had died since it was used last."""
+        if not question.text:
+            return question.read([])
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 with Borrowed(self._connections) as connection:
                     try:
-                        return question.read(rows(connection, *question[:2]) if question.text else [])
+                        return question.read(self._connections.asked(connection, Ask(*question[:2])))
                     except psycopg.OperationalError:
                         if attempt == ATTEMPTS_MAX or not connection.closed:
                             raise
@@ -163,28 +170,15 @@ class PostgresTransaction:
 
     def __enter__(self) -> Self:
         try:
-            self._connection = self._begun()
+            self._borrow()
         except psycopg.Error as error:
             raise failure(error) from error
-        self._holds = True
         self._course = Course(self._connection, self._texts, self._connections.busy_timeout)
         return self
 
-    def _begun(self) -> Connection:
-        attempt = 0
-        while True:
-            attempt += 1
-            connection = self._connections.borrow()
-            try:
-                connection.execute(BEGIN)
-            except BaseException as error:
-                died = has_died(connection, error)
-                self._connections.give_back(connection)
-                # An idle connection dies with the server it was opened to; the next one is a fresh one.
-                if died and attempt < ATTEMPTS_MAX:
-                    continue
-                raise
-            return connection
+    def _borrow(self) -> None:
+        self._connection = self._connections.borrow()
+        self._holds = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -196,7 +190,7 @@ class PostgresTransaction:
     def _release(self) -> None:
         self._holds = False
         try:
-            drive(undo(self._connection), partial(act, self._connection))
+            drive(undo(self._connection), self._act)
         finally:
             self._connections.give_back(self._connection)
 
@@ -207,11 +201,19 @@ class PostgresTransaction:
         drive(self._course.commit(writes), self._act)
 
     def _act(self, step: Step) -> Any:
-        if not isinstance(step, Elsewhere):
-            return act(self._connection, step)
-        self._release()  # it may have been the only one
-        with Borrowed(self._connections) as other:
-            return drive(step.steps, partial(act, other))
+        match step:
+            case Ask():
+                return self._connections.asked(self._connection, step)
+            case Another():
+                self._release()
+                self._borrow()
+                return self._connection
+            case Elsewhere(steps=steps):
+                self._release()  # it may have been the only one
+                with Borrowed(self._connections) as other:
+                    return drive(steps, partial(act, other))
+            case _:
+                return act(self._connection, step)
 
 
 def _lender(

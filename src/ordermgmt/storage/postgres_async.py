@@ -32,17 +32,18 @@ from ordermgmt.storage.postgres_course import Course, feed
 from ordermgmt.storage.postgres_questions import Question
 from ordermgmt.storage.postgres_reading import Answer, AsyncReading
 from ordermgmt.storage.postgres_schema import checked_name
-from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, check_numbers, failure, has_died, preparing
+from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
 from ordermgmt.storage.postgres_steps import (
+    Another,
+    Ask,
     AsyncConnection,
     Elsewhere,
     Pause,
     Step,
     drive_async,
-    rows_async,
     undo,
 )
-from ordermgmt.storage.postgres_texts import BEGIN, Statements
+from ordermgmt.storage.postgres_texts import Statements
 
 __all__ = ["AsyncPostgresStorage"]
 
@@ -165,11 +166,13 @@ class AsyncPostgresStorage(AsyncReading):
     async def _ask(self, question: Question[Answer]) -> Answer:
         """The answer to a question; asked again where the connection had died since it was used last."""
         await self.open()
+        if not question.text:
+            return question.read([])
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 async with AsyncBorrowed(self._connections) as connection:
                     try:
-                        return question.read(await rows_async(connection, *question[:2]) if question.text else [])
+                        return question.read(await self._connections.asked(connection, Ask(*question[:2])))
                     except psycopg.OperationalError:
                         if attempt == ATTEMPTS_MAX or not connection.closed:
                             raise
@@ -195,28 +198,15 @@ class AsyncPostgresTransaction:
     async def __aenter__(self) -> Self:
         await self._open()
         try:
-            self._connection = await self._begun()
+            await self._borrow()
         except psycopg.Error as error:
             raise failure(error) from error
-        self._holds = True
         self._course = Course(self._connection, self._texts, self._connections.busy_timeout)
         return self
 
-    async def _begun(self) -> AsyncConnection:
-        attempt = 0
-        while True:
-            attempt += 1
-            connection = await self._connections.borrow()
-            try:
-                await connection.execute(BEGIN)
-            except BaseException as error:
-                died = has_died(connection, error)
-                await self._connections.give_back(connection)
-                # An idle connection dies with the server it was opened to; the next one is a fresh one.
-                if died and attempt < ATTEMPTS_MAX:
-                    continue
-                raise
-            return connection
+    async def _borrow(self) -> None:
+        self._connection = await self._connections.borrow()
+        self._holds = True
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -228,7 +218,7 @@ class AsyncPostgresTransaction:
     async def _release(self) -> None:
         self._holds = False
         try:
-            await drive_async(undo(self._connection), partial(act_async, self._connection))
+            await drive_async(undo(self._connection), self._act)
         finally:
             await self._connections.give_back(self._connection)
 
@@ -239,11 +229,19 @@ class AsyncPostgresTransaction:
         await drive_async(self._course.commit(writes), self._act)
 
     async def _act(self, step: Step) -> Any:
-        if not isinstance(step, Elsewhere):
-            return await act_async(self._connection, step)
-        await self._release()  # it may have been the only one
-        async with AsyncBorrowed(self._connections) as other:
-            return await drive_async(step.steps, partial(act_async, other))
+        match step:
+            case Ask():
+                return await self._connections.asked(self._connection, step)
+            case Another():
+                await self._release()
+                await self._borrow()
+                return self._connection
+            case Elsewhere(steps=steps):
+                await self._release()  # it may have been the only one
+                async with AsyncBorrowed(self._connections) as other:
+                    return await drive_async(steps, partial(act_async, other))
+            case _:
+                return await act_async(self._connection, step)
 
 
 def _lender(

@@ -28,8 +28,9 @@ from ordermgmt.storage.postgres_sessions import (
     judging,
     session,
 )
-from ordermgmt.storage.postgres_steps import Ask, AsyncConnection, Close, Do, Pause, drive_async, rows_async
+from ordermgmt.storage.postgres_steps import Ask, AsyncConnection, Close, Do, Pause, asked_async, drive_async
 from ordermgmt.storage.postgres_texts import adapt
+from ordermgmt.storage.postgres_wire import Wire
 
 IDLE = TransactionStatus.IDLE
 
@@ -55,14 +56,16 @@ class AsyncLender(Protocol):
 
     async def give_back(self, connection: AsyncConnection) -> None: ...
 
+    async def asked(self, connection: AsyncConnection, ask: Ask) -> list[Any]: ...
+
     async def close(self) -> None: ...
 
 
 async def act_async(connection: AsyncConnection, step: Any) -> Any:
     """Do a step on this connection."""
     match step:
-        case Ask(text=text, values=values):
-            return await rows_async(connection, text, values)
+        case Ask():
+            return await asked_async(connection, step)
         case Do(text=text):
             return await psycopg.AsyncCursor(connection).execute(text)
         case Pause(seconds=seconds):
@@ -105,6 +108,7 @@ class AsyncOwn:
         self._conninfo = checked_conninfo(conninfo)
         self._max = connections_max
         self._session = session(busy_timeout, statement_timeout, idle_timeout)
+        self._wires = WeakKeyDictionary[AsyncConnection, Wire]()
         self._closed = False
         self._start()
         keep_out_of_forks(self)
@@ -152,6 +156,7 @@ class AsyncOwn:
             await drive_async(judging(), partial(act_async, connection))
             await connection.execute(self._session)
             adapt(connection.adapters)
+            self._wires[connection] = Wire(connection.pgconn)
         except BaseException:
             await connection.close()
             raise
@@ -178,6 +183,10 @@ class AsyncOwn:
         else:
             self._idle.append(connection)
         self._places.release()
+
+    async def asked(self, connection: AsyncConnection, ask: Ask) -> list[Any]:
+        """What it answers."""
+        return await connection.wait(self._wires[connection].asked(ask))
 
     async def close(self) -> None:
         """Close what is idle now; what is lent is closed when it comes back."""
@@ -255,6 +264,10 @@ class AsyncHosts:
         elif not autocommit:
             await connection.set_autocommit(False)
         await lending.__aexit__(None, None, None)
+
+    async def asked(self, connection: AsyncConnection, ask: Ask) -> list[Any]:
+        """As `Hosts.asked`."""
+        return await asked_async(connection, ask)
 
     async def close(self) -> None:
         """Borrow no more; the pool is the host's to close."""

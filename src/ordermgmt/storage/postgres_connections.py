@@ -28,8 +28,9 @@ from ordermgmt.storage.postgres_sessions import (
     judging,
     session,
 )
-from ordermgmt.storage.postgres_steps import Ask, Close, Connection, Do, Pause, cursor, drive, rows
+from ordermgmt.storage.postgres_steps import Ask, Close, Connection, Do, Pause, asked, cursor, drive
 from ordermgmt.storage.postgres_texts import adapt
+from ordermgmt.storage.postgres_wire import Wire
 
 IDLE = TransactionStatus.IDLE
 
@@ -58,14 +59,16 @@ class Lender(Protocol):
 
     def give_back(self, connection: Connection) -> None: ...
 
+    def asked(self, connection: Connection, ask: Ask) -> list[Any]: ...
+
     def close(self) -> None: ...
 
 
 def act(connection: Connection, step: Any) -> Any:
     """Do a step on this connection."""
     match step:
-        case Ask(text=text, values=values):
-            return rows(connection, text, values)
+        case Ask():
+            return asked(connection, step)
         case Do(text=text):
             return cursor(connection).execute(text)
         case Pause(seconds=seconds):
@@ -113,6 +116,7 @@ class Own:
         self._conninfo = checked_conninfo(conninfo)
         self._max = connections_max
         self._session = session(busy_timeout, statement_timeout, idle_timeout)
+        self._wires = WeakKeyDictionary[Connection, Wire]()
         self._closed = False
         self._start()
         keep_out_of_forks(self)
@@ -159,10 +163,15 @@ class Own:
             judge(connection)
             connection.execute(self._session)
             adapt(connection.adapters)
+            self._wires[connection] = Wire(connection.pgconn)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def asked(self, connection: Connection, ask: Ask) -> list[Any]:
+        """What it answers."""
+        return connection.wait(self._wires[connection].asked(ask))
 
     def keep(self, connection: Connection) -> None:
         """Take a connection that was opened apart from the others."""
@@ -249,6 +258,10 @@ class Hosts:
         elif not autocommit:
             connection.autocommit = False
         lending.__exit__(None, None, None)
+
+    def asked(self, connection: Connection, ask: Ask) -> list[Any]:
+        """What it answers, to a cursor: which statements are prepared there, and by whom, is the host's affair."""
+        return asked(connection, ask)
 
     def close(self) -> None:
         """Borrow no more; the pool is the host's to close."""

@@ -16,22 +16,30 @@ from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage import postgres_texts as texts
 from ordermgmt.storage.checks import check_texts, check_writes, clamped
 from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_sessions import failure
-from ordermgmt.storage.postgres_steps import Ask, Do, Elsewhere, Line, Pause, Steps, undo
-from ordermgmt.storage.postgres_texts import Statements
+from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, failure, has_died
+from ordermgmt.storage.postgres_steps import Another, Ask, Elsewhere, Line, Pause, Steps, undo
+from ordermgmt.storage.postgres_texts import BEGIN, Statements, Values
 
 POLL_SECONDS = 0.002
+_ASLEEP = "25P03"
+"""The server had ended the transaction before it was asked to save."""
+_FASTER = {"22012", "23505"}
+"""Errors of a save that found other versions (see `Statements.save_or_fail`), or a key that was there already."""
 
 
 class Course:
-    """A transaction that was begun on this connection: what it has loaded, and how it is saved."""
+    """A transaction on this connection: what it has loaded, and how it is saved.
 
-    __slots__ = ("_connection", "_over", "_patience", "_pid", "_texts", "_versions", "_xid")
+    It begins with its first load and is committed with its save, each in one round trip.
+    """
+
+    __slots__ = ("_begun", "_connection", "_over", "_patience", "_pid", "_texts", "_versions", "_xid")
 
     def __init__(self, connection: Line, statements: Statements, patience: float) -> None:
         self._connection = connection
         self._texts = statements
         self._patience = patience
+        self._begun = False
         self._over = False
         self._pid = os.getpid()
         self._versions: dict[Key, int] = {}
@@ -58,7 +66,8 @@ class Course:
 
     def _load(self, keys: Collection[Key], *, patient: bool = True) -> Steps[Mapping[Key, Row]]:
         wanted, kinds, idents = texts.keys(keys)
-        transaction, *found = yield Ask(self._texts.take, [kinds, idents, patient])
+        values: Values = [kinds, idents, patient]
+        transaction, *found = (yield Ask(self._texts.take, values)) if self._begun else (yield from self._begin(values))
         self._xid = transaction[1]
         rows = texts.rows(wanted, found)
         # A row that is there stays as it is until we end: it is ours.  One that is absent may be made by somebody else
@@ -68,27 +77,41 @@ class Course:
         self._versions.update((key, row.version) for key, row in rows.items())
         return rows
 
+    def _begin(self, values: Values) -> Steps[list[Any]]:
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                found: list[Any] = yield Ask(self._texts.take, values, before=BEGIN)
+            except psycopg.Error as error:
+                # An idle connection dies with the server it was opened to; the next one is a fresh one.
+                if attempt == ATTEMPTS_MAX or not has_died(self._connection, error):
+                    raise
+                self._connection = yield Another()
+            else:
+                self._begun = True
+                return found
+        raise AssertionError  # pragma: no cover - the last time it was raised
+
     def commit(self, writes: Sequence[Write]) -> Steps[None]:
         self._check_open()
         check_writes(writes)
         self._over = True
+        if not writes:
+            return
         try:
-            if writes:
-                yield from self.save(writes)
+            yield from self._check_versions(writes)
         except psycopg.Error as error:
-            # Nobody else has these keys but one who was faster with them.
-            if error.sqlstate == "23505":
-                raise (yield from self._conflict(writes)) from error
             raise self._failure(error) from error
         try:
-            yield Do(b"COMMIT")
+            yield from self.save(writes, after=b"COMMIT")
         except psycopg.Error as error:
-            if not self._connection.closed:
+            if self._connection.closed and error.sqlstate != _ASLEEP:
+                yield from self._learn(writes, error)
+            elif error.sqlstate in _FASTER:
+                raise (yield from self._conflict(writes)) from error
+            else:
                 raise self._failure(error) from error
-            yield from self._learn(writes, error)
 
-    def save(self, writes: Sequence[Write]) -> Steps[None]:
-        """Write it, without a commit."""
+    def _check_versions(self, writes: Sequence[Write]) -> Steps[None]:
         versions = self._versions
         unseen = [write.row.key for write in writes if write.row.key not in versions]
         if unseen:
@@ -96,9 +119,10 @@ class Course:
         stale = texts.stale(writes, versions)
         if stale:
             raise Conflict(stale)
-        ((done,),) = yield Ask(self._texts.save, texts.saved(writes))
-        if not done:
-            raise (yield from self._conflict(writes))
+
+    def save(self, writes: Sequence[Write], after: bytes = b"") -> Steps[None]:
+        """Write it, and say what comes after if all of it was written."""
+        yield Ask(self._texts.save_or_fail, texts.saved(writes), after=after)
 
     def _conflict(self, writes: Sequence[Write]) -> Steps[Conflict]:
         """Who was faster; looked up after this transaction is undone, for the error names every stale row."""
@@ -124,8 +148,6 @@ class Course:
         Returns if all of it was saved.  Raises `Conflict` if nothing was, so that it is decided again, and
         `OutcomeUnknown` where the server cannot be asked.
         """
-        if not writes:
-            return
         try:
             saved = yield Elsewhere(self._find_out(writes))
         except (psycopg.Error, StorageFailed) as error:

@@ -38,6 +38,10 @@ class Ask(NamedTuple):
 
     text: bytes
     values: Values
+    before: bytes = b""
+    """Said first, as BEGIN is."""
+    after: bytes = b""
+    """Said last, as COMMIT is, unless the statement has failed."""
 
 
 class Do(NamedTuple):
@@ -56,13 +60,17 @@ class Close(NamedTuple):
     """Close the connection."""
 
 
+class Another(NamedTuple):
+    """Give this connection back, and take another one; answered with that one."""
+
+
 class Elsewhere(NamedTuple):
     """Give this connection back, and do these steps on another one; answered with what they answer."""
 
     steps: Steps[Any]
 
 
-Step = Ask | Do | Pause | Close | Elsewhere
+Step = Ask | Do | Pause | Close | Another | Elsewhere
 Steps = Generator[Step, Any, T]
 
 
@@ -107,23 +115,35 @@ def cursor(connection: Connection) -> psycopg.Cursor[Any]:
     return psycopg.Cursor(connection, row_factory=tuple_row)
 
 
-def rows(connection: Connection, text: bytes, values: Values) -> list[Any]:
+def asked(connection: Connection, ask: Ask) -> list[Any]:
     """What a statement answers; nothing where it answers nothing."""
+    if ask.before:
+        cursor(connection).execute(ask.before)
     # Without arguments a % is a %.
-    told = cursor(connection).execute(text, values or None, binary=True)
-    return told.fetchall() if told.description else []
+    told = cursor(connection).execute(ask.text, ask.values or None, binary=True)
+    found = told.fetchall() if told.description else []
+    if ask.after:
+        cursor(connection).execute(ask.after)
+    return found
 
 
-async def rows_async(connection: AsyncConnection, text: bytes, values: Values) -> list[Any]:
-    """As `rows`, awaited."""
-    told = await psycopg.AsyncCursor(connection, row_factory=tuple_row).execute(text, values or None, binary=True)
-    return await told.fetchall() if told.description else []
+async def asked_async(connection: AsyncConnection, ask: Ask) -> list[Any]:
+    """As `asked`, awaited."""
+    if ask.before:
+        await psycopg.AsyncCursor(connection).execute(ask.before)
+    told = await psycopg.AsyncCursor(connection, row_factory=tuple_row).execute(
+        ask.text, ask.values or None, binary=True
+    )
+    found = await told.fetchall() if told.description else []
+    if ask.after:
+        await psycopg.AsyncCursor(connection).execute(ask.after)
+    return found
 
 
 def undo(connection: Line) -> Steps[None]:
     """Undo what is open.  A connection that cannot is closed, and by whoever takes it back."""
     if connection.info.transaction_status in OPEN:
         try:
-            yield Do(b"ROLLBACK")
+            yield Ask(b"ROLLBACK", [])
         except psycopg.Error:
             yield Close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from struct import Struct
 from typing import Any
@@ -32,47 +32,76 @@ class Numbers(list[int]):
 # empty one.  Each would be another statement to prepare.  So the types are ours, and always the same.
 _HEADER = Struct("!iiiii")
 _LENGTH = Struct("!i")
-_NUMBER = Struct("!iq")
+_OFTEN = 256
+_LENGTHS = [_LENGTH.pack(length) for length in range(_OFTEN)]
+_BIGINT = Struct("!q")
 _TEXT_OID, _BLOB_OID, _NUMBER_OID = 25, 17, 20
+_EMPTY = {element: Struct("!iii").pack(0, 0, element) for element in (_TEXT_OID, _BLOB_OID, _NUMBER_OID)}
+
+
+def _array(element: int, several: Sequence[bytes]) -> bytes:
+    if not several:
+        return _EMPTY[element]
+    parts = [_HEADER.pack(1, 0, element, len(several), 1)]
+    for one in several:
+        length = len(one)
+        parts.append(_LENGTHS[length] if length < _OFTEN else _LENGTH.pack(length))
+        parts.append(one)
+    return b"".join(parts)
+
+
+def _texts(several: Texts) -> bytes:
+    return _array(_TEXT_OID, [one.encode() for one in several])
+
+
+def _blobs(several: Blobs) -> bytes:
+    return _array(_BLOB_OID, several)
+
+
+def _numbers(several: Numbers) -> bytes:
+    return _array(_NUMBER_OID, [_BIGINT.pack(one) for one in several])
+
+
+_WRITTEN: Mapping[type, tuple[int, Callable[[Any], bytes]]] = {
+    Texts: (1009, _texts),
+    Blobs: (1001, _blobs),
+    Numbers: (1016, _numbers),
+    str: (_TEXT_OID, str.encode),
+    int: (_NUMBER_OID, _BIGINT.pack),
+    bool: (16, Struct("!?").pack),
+}
+"""What a value of ours is to the server, by its type, and how it is written: always in one way."""
+
+
+def types(values: Values) -> list[int]:
+    """What these are to the server."""
+    return [_WRITTEN[type(value)][0] for value in values]
+
+
+def written(values: Values) -> list[bytes]:
+    """These as the server reads them."""
+    return [_WRITTEN[type(value)][1](value) for value in values]
 
 
 class _ArrayDumper(Dumper):
+    """Writes them for a cursor of psycopg."""
+
     format = Format.BINARY
-    element = 0
 
     def dump(self, obj: Any) -> bytes:
-        if not obj:
-            return b"\0\0\0\0\0\0\0\0" + _LENGTH.pack(self.element)
-        parts = [_HEADER.pack(1, 0, self.element, len(obj), 1)]
-        self.put(obj, parts)
-        return b"".join(parts)
-
-    def put(self, obj: Any, parts: list[bytes]) -> None:
-        for one in obj:
-            parts += (_LENGTH.pack(len(one)), one)
-
-
-class _BlobsDumper(_ArrayDumper):
-    oid = 1001
-    element = _BLOB_OID
+        return _WRITTEN[self.cls][1](obj)
 
 
 class _TextsDumper(_ArrayDumper):
-    oid = 1009
-    element = _TEXT_OID
+    oid = _WRITTEN[Texts][0]
 
-    def put(self, obj: Any, parts: list[bytes]) -> None:
-        for one in obj:
-            text = one.encode()
-            parts += (_LENGTH.pack(len(text)), text)
+
+class _BlobsDumper(_ArrayDumper):
+    oid = _WRITTEN[Blobs][0]
 
 
 class _NumbersDumper(_ArrayDumper):
-    oid = 1016
-    element = _NUMBER_OID
-
-    def put(self, obj: Any, parts: list[bytes]) -> None:
-        parts += [_NUMBER.pack(8, one) for one in obj]
+    oid = _WRITTEN[Numbers][0]
 
 
 def adapt(adapters: Any) -> None:
@@ -96,6 +125,8 @@ class Statements:
         self.schema = schema
         self.take = of("SELECT number, version, doc, head, at FROM {s}.take(%s, %s, %s)")
         self.save = of("SELECT {s}.save(" + ", ".join(["%s"] * 33) + ")")
+        # One divided by nothing is an error: what is said after it is not done.
+        self.save_or_fail = of("SELECT 1 / {s}.save(" + ", ".join(["%s"] * 33) + ")::integer")
         self.read = of(
             "SELECT k.number, e.version, e.doc, e.head, e.at"
             " FROM unnest(%s, %s) WITH ORDINALITY AS k (kind, id, number)"
