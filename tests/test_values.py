@@ -9,7 +9,7 @@ import attrs
 import pytest
 from attrs import field
 
-from ordermgmt.values import frozen
+from ordermgmt.values import frozen, unchecked
 
 
 @frozen
@@ -140,3 +140,30 @@ def test_they_are_matched_by_position() -> None:
 
 def test_they_have_slots() -> None:
     assert not hasattr(Ours("mug"), "__dict__")
+
+
+@frozen
+class Checked:
+    size: int = field(converter=int)
+    unit: str = field(default="g", kw_only=True, validator=attrs.validators.in_("gk"))
+
+
+def test_what_is_made_unchecked_is_what_the_constructor_makes():
+    make = unchecked(Checked)
+    assert make(1) == Checked(1)
+    assert make(size=2, unit="k") == Checked(2, unit="k")
+    with pytest.raises(TypeError):
+        make(1, "k")  # type: ignore[call-arg]  # by name only, as in the constructor
+    with pytest.raises(TypeError):
+        make()  # type: ignore[call-arg]  # and with all that has no default
+
+
+def test_what_is_made_unchecked_asks_no_validator():
+    assert unchecked(Checked)(1, unit="stone").unit == "stone"
+
+
+@pytest.mark.parametrize("made", [field(init=False, default=0), field(factory=list)], ids=["by itself", "by a factory"])
+def test_what_the_constructor_makes_itself_cannot_be_made_unchecked(made: object):
+    cls = frozen(type("Made", (), {"parts": made, "__annotations__": {"parts": list}}))
+    with pytest.raises(TypeError, match=r"Made\.parts"):
+        unchecked(cls)

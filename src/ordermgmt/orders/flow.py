@@ -28,6 +28,7 @@ from ..payments.messages import (
 from ..payments.model import Payment
 from ..stock.messages import CommitReservation, ReduceReservation, ReplaceClaims, ReservationCommitted
 from ..stock.model import Claim, Reservation
+from ..values import unchecked
 from .amended import OrderAmended
 from .drafts import DraftEdited, ExpireQuote, OrderDrafted, OrderQuoted, QuoteWithdrawn, quote_name
 from .goods import GoodsAskedFor
@@ -52,6 +53,13 @@ from .model import Order, Tally, Terms
 from .reckoning import all_units, reckon
 from .references import TakeReference, references_of, returned_by
 from .rules import expiry_name, payment_id
+
+# Made of what an order is kept with, which was checked when it came in.
+_move = unchecked(Move)
+_move_units = unchecked(MoveUnits)
+_request_payment = unchecked(RequestPayment)
+_capture_payment = unchecked(CapturePayment)
+_check_holds = unchecked(CheckHolds)
 
 # Before it is placed.
 
@@ -99,7 +107,7 @@ def ask_for_the_money(event: OrderPlaced, order: Order) -> Replies:
 
 def _asked_by(terms: Terms, order: Order, *, first: int) -> Replies:
     for n, tender in enumerate(terms.tenders, first):
-        yield RequestPayment(
+        yield _request_payment(
             payment_id=payment_id(order.order_id, n),
             order_id=order.order_id,
             gateway=tender.gateway,
@@ -124,20 +132,20 @@ def wait_only_so_long(event: OrderPlaced, order: Order) -> Replies:
 
 
 def units_follow_the_claims(event: ReservationCommitted, reservation: Reservation) -> Replies:
-    moves = tuple([Move(claim.line_id, "reserve", claim.quantity) for claim in event.claims])
-    yield MoveUnits(order_id=event.order_id, moves=moves)
+    moves = tuple([_move(claim.line_id, "reserve", claim.quantity) for claim in event.claims])
+    yield _move_units(order_id=event.order_id, moves=moves)
 
 
 def perform_what_needs_no_goods(event: Event, order: Order) -> Replies:
     if not may_perform(order):
         return  # with the last release of what makes it wait
     moves = tuple(
-        Move(line.line_id, "perform", line.count("open"))
+        _move(line.line_id, "perform", line.count("open"))
         for line in order.lines.values()
         if line.kind != "stocked" and line.count("open")
     )
     if moves:
-        yield MoveUnits(order_id=order.order_id, moves=moves)
+        yield _move_units(order_id=order.order_id, moves=moves)
 
 
 def claims_follow_the_units(event: UnitsMoved, order: Order) -> Replies:
@@ -171,7 +179,7 @@ def money_follows_the_units(event: MoneyAsked, order: Order) -> Replies:
         match asking.verb:
             case "capture":
                 amount = Money.of_minor(asking.minor, order.currency)
-                yield CapturePayment(payment_id=asking.payment_id, amount=amount)
+                yield _capture_payment(payment_id=asking.payment_id, amount=amount)
             case "void":
                 yield VoidPayment(payment_id=asking.payment_id)
             case "withdraw":
@@ -181,7 +189,7 @@ def money_follows_the_units(event: MoneyAsked, order: Order) -> Replies:
 
 
 def nothing_is_captured_while_it_waits(event: CaptureAsked, payment: Payment) -> Replies:
-    yield CheckHolds(order_id=payment.order_id)
+    yield _check_holds(order_id=payment.order_id)
 
 
 def the_order_knows_its_payments(event: Event, payment: Payment) -> Replies:
@@ -233,9 +241,9 @@ def let_go_of_some(event: UnitsCancelled, order: Order) -> Replies:
 
 
 def _cancelled(order: Order, units: Iterable[tuple[str, int]], reason: str) -> Replies:
-    moves = tuple(Move(line_id, "cancel", n) for line_id, n in units)
+    moves = tuple([_move(line_id, "cancel", n) for line_id, n in units])
     if moves:
-        yield MoveUnits(order_id=order.order_id, moves=moves, reason=reason)
+        yield _move_units(order_id=order.order_id, moves=moves, reason=reason)
 
 
 def no_need_to_expire(event: Event, order: Order) -> Replies:

@@ -10,6 +10,7 @@ from ..engine.messages import Disagreement, Effect, News, Replies
 from ..orders.amended import OrderAmended
 from ..orders.messages import Move, MoveUnits, NoteShipment, OrderConfirmed, ShipmentNoted, UnitsMoved
 from ..orders.model import Order
+from ..values import unchecked
 from .messages import (
     BuyLabel,
     CheckShipments,
@@ -40,6 +41,13 @@ from .messages import (
 from .model import DELIVERED, UNDELIVERABLE, Content, Label, Scan, Shipment
 from .rules import parcel_id
 
+# Made of what orders and parcels are kept with, which was checked when it came in.
+_move = unchecked(Move)
+_move_units = unchecked(MoveUnits)
+_plan_shipment = unchecked(PlanShipment)
+_note_shipment = unchecked(NoteShipment)
+_check_shipments = unchecked(CheckShipments)
+
 # Happy path.
 
 
@@ -58,7 +66,7 @@ def plan_the_parcel(event: OrderConfirmed | UnitsMoved, order: Order) -> Replies
     else:
         return  # with its confirming
     if units:
-        yield PlanShipment(
+        yield _plan_shipment(
             shipment_id=_next_parcel(order),
             contents=tuple([Content(order.order_id, line_id, n) for line_id, n in units.items()]),
             carrier=order.ship_by,
@@ -76,11 +84,11 @@ def _next_parcel(order: Order) -> str:
 
 def the_orders_know_their_parcels(event: ShipmentPlanned, shipment: Shipment) -> Replies:
     for order_id in shipment.orders:
-        yield NoteShipment(order_id=order_id, shipment_id=event.shipment_id)
+        yield _note_shipment(order_id=order_id, shipment_id=event.shipment_id)
 
 
 def no_more_than_is_reserved(event: ShipmentNoted, order: Order) -> Replies:
-    yield CheckShipments(shipment_id=event.shipment_id, order_id=order.order_id, shipments=order.shipments)
+    yield _check_shipments(shipment_id=event.shipment_id, order_id=order.order_id, shipments=order.shipments)
 
 
 def units_walk_with_the_parcel(event: ShipmentStep, shipment: Shipment) -> Replies:
@@ -175,10 +183,10 @@ def _moves(contents: Iterable[Content], arrows: tuple[str, ...], *, partly: bool
     by_order: dict[str, list[Move]] = {}
     for content in contents:
         moves = by_order.setdefault(content.order_id, [])
-        moves += [Move(content.line_id, arrow, content.quantity) for arrow in arrows]
+        moves += [_move(content.line_id, arrow, content.quantity) for arrow in arrows]
     for order_id, moves in by_order.items():
         if moves:
-            yield MoveUnits(order_id=order_id, moves=tuple(moves), partly=partly)
+            yield _move_units(order_id=order_id, moves=tuple(moves), partly=partly)
 
 
 REACTIONS = story(
