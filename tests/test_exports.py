@@ -8,7 +8,7 @@ from pathlib import Path
 import ordermgmt
 from ordermgmt import errors as errors_of_all
 from ordermgmt import money
-from ordermgmt.engine import effects
+from ordermgmt.engine import effect_rules
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -54,7 +54,7 @@ def test_nothing_is_public_by_accident() -> None:
 def test_what_a_host_may_have_to_catch_is_public() -> None:
     errors = {
         name
-        for module in (errors_of_all, money, effects)
+        for module in (errors_of_all, money, effect_rules)
         for name, thing in vars(module).items()
         if inspect.isclass(thing) and issubclass(thing, ordermgmt.OrderManagementError) and not name.startswith("_")
     }

@@ -30,11 +30,11 @@ from .engine.approvals import (
 from .engine.capability import Capability, Hearing, Reaction, Rule, Seen, changed, on, require, story
 from .engine.codec import Opaque
 from .engine.discrepancies import Discrepancy, ResolveDiscrepancy
+from .engine.effect_rules import NotStuck
 from .engine.effects import (
     CancelEffect,
     Declined,
     Intent,
-    NotStuck,
     Outcome,
     Pending,
     RetryEffect,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ordermgmt import CancelOrder, Declined, verify
-from ordermgmt.engine.effects import ATTEMPTS_MAX, BACKOFF_MAX, ParkEffect, backoff
+from ordermgmt.engine.effect_rules import BACKOFF_MAX, backoff
+from ordermgmt.engine.effects import ATTEMPTS_MAX, ParkEffect
 from ordermgmt.errors import NotAllowed
 from ordermgmt.payments.messages import CapturePayment, VoidPayment
 from tests.effects.stage import HOUR, MINUTE, OPEN, Card, Crash, Stage, die

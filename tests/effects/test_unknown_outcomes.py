@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from ordermgmt import Declined, ManualClock, Succeeded
-from ordermgmt.engine.effects import EffectRenewed, NotStuck
+from ordermgmt.engine.effect_rules import NotStuck
+from ordermgmt.engine.effects import EffectRenewed
 from ordermgmt.errors import NotAllowed
 from ordermgmt.payments.model import CAPTURED, Fact
 from ordermgmt.payments.port import GatewayCapabilities

@@ -10,7 +10,7 @@ from .approvals import APPROVALS
 from .capability import Capability, Hearing, Keys, Reaction, Rule
 from .codec import Codec
 from .discrepancies import DISCREPANCIES
-from .effects import EFFECTS
+from .effect_rules import EFFECTS
 from .inbox import MESSAGES
 from .laters import LATERS
 from .messages import Command, Effect, Event

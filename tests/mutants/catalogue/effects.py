@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from ordermgmt.engine import drivers, effects, operating, unknown, working
+from ordermgmt.engine import drivers, effect_rules, operating, unknown, working
 from ordermgmt.engine.capability import changed
 from ordermgmt.engine.effects import (
     ClaimEffect,
@@ -19,6 +19,7 @@ from ordermgmt.engine.effects import (
     EffectParked,
     EffectSucceeded,
     Intent,
+    Outcome,
     Pending,
     RetryLater,
     SettleEffect,
@@ -56,7 +57,7 @@ def settled_twice(garden: Garden) -> None:
         if isinstance(command.outcome, Succeeded):
             yield EffectSucceeded(reference=command.outcome.reference, at=at)
         else:
-            yield from effects._settle(command, state, seen, at)
+            yield from effect_rules._settle(command, state, seen, at)
 
     garden.decide("effect", SettleEffect, lambda _: settle)
 
@@ -159,12 +160,12 @@ def pending_is_treated_as_done(garden: Garden) -> None:
 
 @mutant("effects")
 def attempts_without_an_end(garden: Garden) -> None:
-    garden.patch(effects, "ATTEMPTS_MAX", 10**9)
+    garden.patch(effect_rules, "ATTEMPTS_MAX", 10**9)
 
 
 @mutant("effects")
 def the_next_attempt_is_next_year(garden: Garden) -> None:
-    garden.patch(effects, "backoff", lambda attempts, jitter: timedelta(days=365))
+    garden.patch(effect_rules, "backoff", lambda attempts, jitter: timedelta(days=365))
 
 
 @mutant("effects")
@@ -187,7 +188,7 @@ def a_success_is_not_told(garden: Garden) -> None:
 @mutant("effects")
 def nonsense_counts_as_success(garden: Garden) -> None:
     def answered(self: Any, plan: Any, answer: Any, jitter: float) -> Any:
-        sensible = isinstance(answer, effects.Outcome) or type(answer) is not object
+        sensible = isinstance(answer, Outcome) or type(answer) is not object
         return before(self, plan, answer if sensible else Succeeded(()), jitter)
 
     before = garden.patch(working.Worker, "_answered", answered)
@@ -211,7 +212,7 @@ def put_off_is_treated_as_declined(garden: Garden) -> None:
             return EffectFailed(code="busy", message="")
         return before(intent, outcome, jitter, at)
 
-    before = garden.patch(effects, "_settled", settled)
+    before = garden.patch(effect_rules, "_settled", settled)
 
 
 @mutant("effects")
