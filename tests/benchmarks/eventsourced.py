@@ -1,7 +1,9 @@
 """The same life with the `eventsourcing` library: what lives in ours are aggregates here, saved together.
 
-It tells the same 35 events in the same 7 commits.  It keeps no rows of state and no indexes beside them, decides next
-to nothing, and reads nothing: what it saved it has in memory, so one process must do all the writing.
+It tells the same 35 events in the same 7 commits.  It keeps no rows of state and no indexes beside them, and decides
+next to nothing.  Two of its settings are measured.  With many writers it looks for newer events of whatever it has in
+memory, as it does unless told otherwise, so that any process may write, as with ours.  With one writer it reads nothing,
+and one process must do all the writing.
 
 Only for the benchmark; the library is not among our dependencies.
 """
@@ -233,9 +235,10 @@ class Shop(Application):  # type: ignore[misc]
         self.save(order, shipment)
 
 
-def _life(env: dict[str, str]) -> Callable[[], None]:
+def _life(env: dict[str, str], *, many_writers: bool) -> Callable[[], None]:
     # Aggregates are cached as its documentation advises for speed, so that stock is not replayed from its beginning.
-    shop = Shop(env={**os.environ, **env, "AGGREGATE_CACHE_MAXSIZE": "1000", "AGGREGATE_CACHE_FASTFORWARD": "n"})
+    cached = {"AGGREGATE_CACHE_MAXSIZE": "1000", "AGGREGATE_CACHE_FASTFORWARD": "y" if many_writers else "n"}
+    shop = Shop(env={**os.environ, **env, **cached})
     stock_ids = shop.open()
     numbers = itertools.count()
 
@@ -251,7 +254,7 @@ def _life(env: dict[str, str]) -> Callable[[], None]:
     return live
 
 
-def life_on_sqlite(path: Path, journal: str, synchronous: str) -> Callable[[], None]:
+def life_on_sqlite(path: Path, journal: str, synchronous: str, *, many_writers: bool) -> Callable[[], None]:
     """A life on a SQLite file, in this journal mode and at this `synchronous` level.
 
     The library itself takes WAL at SQLite's default level, FULL, whatever the version.
@@ -266,12 +269,13 @@ def life_on_sqlite(path: Path, journal: str, synchronous: str) -> Callable[[], N
 
     create = SQLiteConnectionPool._create_connection
     with patch.object(SQLiteConnectionPool, "_create_connection", connect):
-        live = _life({"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)})
+        where = {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
+        live = _life(where, many_writers=many_writers)
         live()  # all its connections are open now
     return live
 
 
-def life_on_postgres(uri: str) -> Callable[[], None]:
+def life_on_postgres(uri: str, *, many_writers: bool) -> Callable[[], None]:
     """A life on a PostgreSQL server, every save a durable commit."""
     where = conninfo_to_dict(uri)
     return _life(
@@ -282,5 +286,6 @@ def life_on_postgres(uri: str) -> Callable[[], None]:
             "POSTGRES_PORT": str(where.get("port", 5432)),
             "POSTGRES_USER": str(where["user"]),
             "POSTGRES_PASSWORD": str(where.get("password", "")),
-        }
+        },
+        many_writers=many_writers,
     )

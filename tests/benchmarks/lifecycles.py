@@ -38,6 +38,8 @@ from .timing import table
 ROUNDS = 7
 LIVES = 20
 """How many in each round."""
+PEERS = {True: "eventsourcing, many writers", False: "eventsourcing, one writer"}
+"""Whether other processes may write beside it → what it is called; see `eventsourced`."""
 
 
 def live(shop: OrderManagement, order_id: str) -> None:
@@ -212,7 +214,9 @@ def on_sqlite(folder: Path, journal: str, synchronous: str) -> dict[str, list[fl
         except ImportError:
             sys.stdout.write("eventsourcing is not installed; compared without it\n")
         else:
-            contestants["eventsourcing"] = life_on_sqlite(folder / f"es-{journal}.db", journal, synchronous)
+            for many, called in PEERS.items():
+                path = folder / f"es-{journal}-{many:d}.db"
+                contestants[called] = life_on_sqlite(path, journal, synchronous, many_writers=many)
         return compared(contestants)
 
 
@@ -228,7 +232,8 @@ def on_postgres() -> dict[str, list[float]]:
         except ImportError:
             sys.stdout.write("eventsourcing is not installed; compared without it\n")
         else:
-            contestants["eventsourcing"] = life_on_postgres(server.uri)
+            for many, called in PEERS.items():
+                contestants[called] = life_on_postgres(server.uri, many_writers=many)
         return compared(contestants)
 
 
