@@ -26,7 +26,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import attrs
-from attrs import define
+
+from .values import error
 
 
 class OrderManagementError(Exception):
@@ -54,7 +55,7 @@ class Refused(OrderManagementError):
         return self.message
 
 
-@define
+@error
 class NotAllowed(Refused):
     """The lifecycle draws no such arrow from the present status."""
 
@@ -71,7 +72,7 @@ class NotAllowed(Refused):
         return f"{where}: '{self.trigger}' is not drawn from there (allowed: {allowed})"
 
 
-@define
+@error
 class NotTogether(Refused):
     """It was decided together with others, all or nothing, and some of those were refused."""
 
@@ -82,7 +83,7 @@ class NotTogether(Refused):
         return f"nothing of the batch was done: {self.refused} of its commands were refused; see their errors"
 
 
-@define
+@error
 class NotFound(Refused, LookupError):
     """There is no such thing in the store."""
 
@@ -98,7 +99,7 @@ class NotFound(Refused, LookupError):
         return f"there is no {self.kind} {self.id!r}; {advice}"
 
 
-@define
+@error
 class AlreadyExists(Refused):
     """There is one already; ids are given once."""
 
@@ -110,7 +111,7 @@ class AlreadyExists(Refused):
         return f"{self.kind} {self.id!r} exists already; use another id, or a command_id to make retries safe"
 
 
-@define
+@error
 class NewerVersion(Refused):
     """Stored by a newer release: it can be read, exported and verified here, not changed."""
 
@@ -125,7 +126,7 @@ class NewerVersion(Refused):
         )
 
 
-@define
+@error
 class CommandIdReused(OrderManagementError):
     """The command id was used before, for a command with other content."""
 
@@ -135,7 +136,7 @@ class CommandIdReused(OrderManagementError):
         return f"command id {self.command_id!r} was used for another command; give each command its own id"
 
 
-@define
+@error
 class Conflict(OrderManagementError):
     """Somebody else changed these rows first. Inside the library it means: decide again."""
 

@@ -1,11 +1,14 @@
-"""Frozen values: `attrs.frozen`, with comparing, hashing and showing written once for all classes.
+"""Values and errors with fields: `attrs.frozen` and `attrs.define`, whose work on a class waits until it is used.
 
-attrs writes and compiles these methods anew for every class, which took about half of the time of importing this
-library.  What they do is the same.
+There are some 400 such classes here, and a program uses some dozens of them.  For each, attrs looks through the fields,
+and writes and compiles methods; that was two thirds of the time of importing this library.  So a class has its slots at
+once, and comparing, hashing and showing, which are written here once for all.  When somebody first makes one, or asks
+for its fields or its signature, attrs does the rest.  What it is then is the same.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
@@ -13,15 +16,22 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import attrs
 
+__all__ = ["error", "frozen", "unchecked"]
+
 Fields = ParamSpec("Fields")
 Value = TypeVar("Value")
 
 if TYPE_CHECKING:
-    from attrs import frozen as frozen  # noqa: PLC0414 - shown to type checkers as what it does
+    # Shown to type checkers as what they do.
+    from attrs import define as error
+    from attrs import frozen
 else:
 
     def frozen(cls: Any = None, **options: Any) -> Any:
-        """As `attrs.frozen`; a class that has methods of its own for this, or asks attrs for some, keeps them."""
+        """As `attrs.frozen`; a class that has methods of its own for this, or asks attrs for some, keeps them.
+
+        The methods may not call `super()` without arguments: the class they were written in is not the one with slots.
+        """
 
         def wrap(made: Any) -> Any:
             own = made.__dict__
@@ -29,9 +39,77 @@ else:
                 made.__eq__, made.__hash__ = _equal, _hashed
             if options.get("repr", True) and "__repr__" not in own:
                 made.__repr__ = _shown
+            if options.keys() <= {"kw_only"} and own.keys().isdisjoint(_MADE_LATER):
+                return _with_slots(made, lambda: attrs.frozen(made, **options), **_REFUSING)
             return attrs.frozen(made, **options)  # which leaves alone what is there
 
         return wrap if cls is None else wrap(cls)
+
+    def error(made: Any) -> Any:
+        """As `attrs.define`, for errors with fields: see `frozen`."""
+        if "__repr__" not in vars(made):
+            made.__repr__ = _shown
+        return _with_slots(made, lambda: attrs.define(made))
+
+
+@attrs.frozen
+class _Empty:
+    """Shows what attrs gives a class."""
+
+
+_REFUSING = {name: vars(_Empty)[name] for name in ("__setattr__", "__delattr__")}
+"""What keeps a frozen value as it is, whatever its fields."""
+_MADE_LATER = {
+    "__attrs_attrs__",
+    "__attrs_props__",
+    "__getstate__",
+    "__init__",
+    "__match_args__",
+    "__replace__",
+    "__setstate__",
+} & vars(_Empty).keys()
+"""What depends on the fields, as far as this release of attrs makes it."""
+
+
+def _with_slots(unfinished: type[Any], finish: Callable[[], type[Any]], **methods: Any) -> type[Any]:
+    """The class with slots for its fields; the rest of what attrs makes of it is stood in for."""
+    hints: dict[str, Any] = inspect.get_annotations(unfinished)
+    fields = [name for name, hint in hints.items() if not str(hint).startswith(("ClassVar", "typing.ClassVar"))]
+    taken = {name for base in unfinished.__mro__[1:] for name in getattr(base, "__slots__", ())}
+    slots = [name for name in fields if name not in taken]
+    body: dict[str, Any] = dict(vars(unfinished))
+    if "__weakref__" in body:  # a class without slots has its own only where no class before it has one
+        slots.append("__weakref__")
+    body = {name: value for name, value in body.items() if name not in {*fields, "__dict__", "__weakref__"}}
+    body |= methods | {name: _Later(finish) for name in _MADE_LATER}
+    body |= {"__slots__": tuple(slots), "__qualname__": unfinished.__qualname__}
+    meta: Any = type(unfinished)  # whose signature the checkers know for `type` alone
+    made: type[Any] = meta(unfinished.__name__, unfinished.__bases__, body)
+    return made
+
+
+class _Later:
+    """Stands in a class for what attrs will make of its fields, and has it made when it is asked for.
+
+    Threads that meet here make the same twice.
+    """
+
+    __slots__ = ("_cls", "_finish", "_name")
+
+    def __init__(self, finish: Callable[[], type[Any]]) -> None:
+        self._finish = finish
+
+    def __set_name__(self, cls: type[Any], name: str) -> None:
+        self._cls = cls
+        self._name = name
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Any:
+        if vars(self._cls)[self._name] is self:
+            finished = vars(self._finish())
+            for name in _MADE_LATER:
+                setattr(self._cls, name, finished[name])
+        made = vars(self._cls)[self._name]
+        return made.__get__(instance, owner) if hasattr(made, "__get__") else made
 
 
 def _equal(self: Any, other: object) -> Any:

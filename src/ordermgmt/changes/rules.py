@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
@@ -17,6 +16,7 @@ from ..orders.messages import order_key
 from ..orders.model import Order
 from ..orders.settlement import outcome, reversal
 from ..stock.messages import stock_key
+from ..values import error
 from .messages import (
     CancelOrderChange,
     ChangeCancelled,
@@ -42,7 +42,7 @@ from .messages import (
 from .model import OrderChange
 
 
-@define
+@error
 class ChangeOver(Refused):
     """The change could be confirmed until then."""
 

@@ -16,12 +16,12 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import attrs
-from attrs import define, field
+from attrs import field
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import InvalidInput, Refused
-from ..values import frozen
+from ..values import error, frozen
 from .capability import Capability, Rule, Seen, as_type, changed, on, require, story
 from .codec import fingerprint, to_json
 from .lifecycle import Lifecycle
@@ -68,7 +68,7 @@ _ADVICE = {
 """What helps, by how the approval stands; where none of these, asking does."""
 
 
-@define
+@error
 class NeedsApproval(Refused):
     """A second person must approve the command first.  A policy gives the reason; the rest is filled in."""
 
@@ -87,7 +87,7 @@ class NeedsApproval(Refused):
         )
 
 
-@define
+@error
 class ApprovalNotNeeded(Refused):
     """The command can simply be asked."""
 
@@ -98,7 +98,7 @@ class ApprovalNotNeeded(Refused):
         return f"{self.command} needs no approval as things stand; ask it"
 
 
-@define
+@error
 class SamePerson(Refused):
     """Nobody approves what they asked for."""
 
@@ -110,7 +110,7 @@ class SamePerson(Refused):
         return f"{self.person} has asked for approval {self.approval_id}; somebody else must approve it"
 
 
-@define
+@error
 class ApprovalOver(Refused):
     """Its time is over."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -118,7 +119,13 @@ class Assembly:
         return table
 
     def _refusals(self) -> Iterable[type[Refused]]:
-        yield from (cls for cls in Refused.__subclasses__() if cls.__module__.endswith(".errors"))
+        # Of the two that attrs makes of a class with slots, the one that is raised is the one its module holds.
+        for cls in Refused.__subclasses__():
+            if (
+                cls.__module__.endswith(".errors")
+                and getattr(sys.modules.get(cls.__module__), cls.__name__, None) is cls
+            ):
+                yield cls
         for capability in self.capabilities:
             yield from capability.refusals
         for policy in self.policies:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-import attrs
 from pendulum import DateTime
 
 from ..errors import Refused
+from ..values import error
 from .capability import Capability, Evolve, Rule, Seen, as_type, changed, require
 from .effects import (
     ATTEMPTS_MAX,
@@ -53,7 +53,7 @@ BACKOFF_FIRST = timedelta(seconds=1)
 BACKOFF_MAX = timedelta(hours=1)
 
 
-@attrs.define
+@error
 class NotDue(Refused):
     """The effect is not to be sent now: too early, being sent by another worker, or ended."""
 
@@ -71,7 +71,7 @@ def backoff(attempts: int, jitter: float) -> timedelta:
     return step / 2 + (step / 2) * jitter
 
 
-@attrs.define
+@error
 class NotStuck(Refused):
     """Only an intent that is parked or whose outcome is unknown can be resolved by hand."""
 

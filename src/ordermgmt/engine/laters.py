@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import attrs
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
-from ..values import frozen
+from ..values import error, frozen
 from .capability import Capability, Rule, Seen, as_type, changed, require
 from .codec import Frozen
 from .instants import to_text
@@ -97,7 +96,7 @@ class RunLater(News[Reminder]):
     command: Command[Any]
 
 
-@attrs.define
+@error
 class NotYet(Refused):
     """The later command's time has not come."""
 

@@ -19,17 +19,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from attrs import Factory, define, evolve, field
+from attrs import Factory, evolve, field
 from statemachine import Event, State, StateMachine
 from statemachine.exceptions import InvalidDefinition
 from statemachine.factory import StateMachineMetaclass
 from statemachine.transition_list import TransitionList
 
 from ordermgmt.errors import Misconfigured
-from ordermgmt.values import frozen
+from ordermgmt.values import error, frozen
 
 
-@define
+@error
 class InvalidLifecycle(Misconfigured):
     """A chart that cannot become a lifecycle, or a redrawing that is none: raised at import, where it is written."""
 

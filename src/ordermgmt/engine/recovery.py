@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import attrs
 from attrs import field
 from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..errors import Refused
-from ..values import frozen
+from ..values import error, frozen
 from .capability import Capability, Rule, Seen, as_type, changed, require
 from .lifecycle import Lifecycle
 from .messages import Command, Event, checked_note
@@ -99,7 +98,7 @@ class EndRecovery(Command[Sending]):
     """Send again.  Refused with `NotReconciled` while an adapter was not compared."""
 
 
-@attrs.define
+@error
 class NotReconciled(Refused):
     """Providers' books were not yet compared with ours."""
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import define
-
 from ..engine.capability import Seen, as_type
 from ..engine.messages import Key, Personal, shorten
 from ..errors import Misconfigured, Refused
+from ..values import error
 from .model import Address
 from .port import CheckedAddress
 
@@ -17,7 +16,7 @@ ADDRESSES = ("ship_to", "bill_to")
 """The fields of a command that hold one."""
 
 
-@define
+@error
 class BadAddress(Refused):
     """The host's validator knows that nothing arrives there."""
 

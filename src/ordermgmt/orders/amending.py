@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
@@ -26,7 +25,7 @@ from ..engine.messages import (
 )
 from ..errors import InvalidInput, Refused
 from ..stock.messages import stock_key
-from ..values import frozen
+from ..values import error, frozen
 from .addresses import checked_address, lookups_of_addresses
 from .amended import ChangeNoted, OrderAmended, evolve_amended, evolve_change
 from .amendment import (
@@ -49,7 +48,7 @@ from .rules import confirmed_by_policy, payment_id, rows_of_order
 from .settlement import ENDED, NotAmendable, NothingToRevert, Outcome, PaymentNeeded, outcome, reversal
 
 
-@attrs.define
+@error
 class ChangeOpen(Refused):
     """Another change of the order is open."""
 

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, cast
 
-import attrs
 from attrs import field
 
 from ..engine.capability import changed
 from ..engine.messages import check_id, check_text, is_listed, shorten
 from ..errors import InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
-from ..values import frozen
+from ..values import error, frozen
 from .lifecycle import GONE_OUT, UNIT_ARROWS
 from .messages import Line, Moved
 from .model import LINES_MAX, Charge, LineBefore, Order, OrderLine
@@ -183,7 +182,7 @@ def _added_line(line: Line, order: Order, item: Item) -> OrderLine:
 # Refusals.
 
 
-@attrs.define
+@error
 class BelowMoved(Refused):
     """Fewer units than were already picked, packed or sent."""
 
@@ -203,7 +202,7 @@ class BelowMoved(Refused):
         )
 
 
-@attrs.define
+@error
 class NothingToReprice(Refused):
     """No unit of the line is in the house any more."""
 
@@ -218,7 +217,7 @@ class NothingToReprice(Refused):
         )
 
 
-@attrs.define
+@error
 class NothingLeft(Refused):
     """Nothing would be left of the order."""
 
@@ -229,7 +228,7 @@ class NothingLeft(Refused):
         return f"nothing would be left of order {self.order_id}; cancel it instead (CancelOrder)"
 
 
-@attrs.define
+@error
 class NoSuchCharge(Refused):
     """A charge is to be removed that the order does not have."""
 
@@ -243,7 +242,7 @@ class NoSuchCharge(Refused):
         return f"order {self.order_id} has no charge {self.name!r} to remove; name one that it has ({there})"
 
 
-@attrs.define
+@error
 class TooMuchChanged(Refused):
     """An order holds only so much."""
 
@@ -256,7 +255,7 @@ class TooMuchChanged(Refused):
         return f"order {self.order_id} would have more than {self.limit} {self.what}; place another order"
 
 
-@attrs.define
+@error
 class MovedSince(Refused):
     """Units have moved since the amendment, so it cannot be taken back."""
 

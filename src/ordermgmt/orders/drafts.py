@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
-from attrs import define, field
+from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
 
@@ -19,7 +19,7 @@ from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
 from ..engine.messages import Event, Key, checked_choice, checked_note, checked_type
 from ..errors import AlreadyExists, InvalidInput, Refused
 from ..stock.messages import stock_key
-from ..values import frozen
+from ..values import error, frozen
 from .addresses import lookups_of_addresses
 from .messages import (
     CONFIRM,
@@ -40,7 +40,7 @@ from .prices import lookups_of_prices
 from .references import ReturnReference, returned_by
 
 
-@define
+@error
 class NotADraft(Refused):
     """It was placed already, or has ended."""
 
@@ -52,7 +52,7 @@ class NotADraft(Refused):
         return f"order {self.order_id} is {self.status}, no draft; only drafts are edited, quoted and placed"
 
 
-@define
+@error
 class Quoted(Refused):
     """A customer was promised this price."""
 
@@ -64,7 +64,7 @@ class Quoted(Refused):
         return f"order {self.order_id} is quoted until {self.until}; withdraw the quote first (WithdrawQuote)"
 
 
-@define
+@error
 class QuoteOver(Refused):
     """The price stood until then."""
 
@@ -76,7 +76,7 @@ class QuoteOver(Refused):
         return f"the price of order {self.order_id} stood until {self.until}; draft and quote it anew"
 
 
-@define
+@error
 class NotQuoted(Refused):
     """There is no quote to withdraw."""
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
 from ..engine.messages import Command, Event
 from ..errors import Refused
 from ..stock.model import Claim
-from ..values import frozen
+from ..values import error, frozen
 from .messages import OrderCommand
 from .model import Order
 from .rules import rows_of_order
 
 
-@define
+@error
 class NothingToSetAside(Refused):
     """No goods of the order wait to be set aside."""
 

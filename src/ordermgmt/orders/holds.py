@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
 from ..engine.messages import PERSONAL, Event, Personal, checked_note, checked_text
 from ..errors import AlreadyExists, NotFound, Refused
-from ..values import frozen
+from ..values import error, frozen
 from .following import balance
 from .messages import MoneyAsked, Move, OrderCommand
 from .model import Hold, Note, Order
@@ -28,7 +28,7 @@ STOPPED = {"pick": "picked", "hand_over": "handed over", "drop_ship": "handed ov
 """The unit arrows that are not started while an order is on hold, and how a refusal names them."""
 
 
-@define
+@error
 class OnHold(Refused):
     """Something makes the order wait."""
 
@@ -42,7 +42,7 @@ class OnHold(Refused):
         return f"order {self.order_id} is on hold ({reasons}): nothing of it is {self.step}; release it (ReleaseHold)"
 
 
-@define
+@error
 class OrderEnded(Refused):
     """Nothing can happen to the order any more."""
 
@@ -54,7 +54,7 @@ class OrderEnded(Refused):
         return f"order {self.order_id} is {self.status}; there is nothing left to hold"
 
 
-@define
+@error
 class TooMany(Refused):
     """An order carries only so many of these."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 from pendulum import DateTime
 
 from ..engine.capability import Seen, as_type
@@ -13,6 +13,7 @@ from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money
 from ..stock.messages import stock_key
+from ..values import error
 from .addresses import personal_address
 from .messages import (
     OnAccount,
@@ -30,7 +31,7 @@ from .references import check_lines, rows_of_references
 from .rules import confirmed_by_policy, expiry_name, payment_id
 
 
-@define
+@error
 class UnknownSku(Refused):
     """The shop's items do not list it."""
 
@@ -41,7 +42,7 @@ class UnknownSku(Refused):
         return f"unknown SKU: {', '.join(self.skus)}; list it in the shop's items"
 
 
-@define
+@error
 class PaymentMismatch(Refused):
     """What is to be paid is not what the order costs."""
 

@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Capability, Rule, Seen, as_type, changed
 from ..engine.messages import Command, Event, Key, check_name
 from ..errors import Refused
-from ..values import frozen
+from ..values import error, frozen
 from .messages import Line, OrderEntered
 from .model import Order, OrderLine
 
@@ -29,7 +28,7 @@ LINE_PREFIX = "line"
 ORDER_PREFIX = "order"
 
 
-@define
+@error
 class ReferenceTaken(Refused):
     """Another order of the channel has this id."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
@@ -14,6 +13,7 @@ from ..errors import InvalidInput, NotFound, Refused
 from ..money import Money
 from ..stock.messages import stock_key
 from ..stock.model import Reservation
+from ..values import error
 from .following import asked, balance, noted
 from .holds import refuse_held
 from .lifecycle import GONE_OUT, IN_THE_HOUSE, UNIT_ARROWS
@@ -67,7 +67,7 @@ WALKED_HERE = frozenset(
 """The arrows that have their consequences for stock and money drawn in this release."""
 
 
-@define
+@error
 class AlreadyShipped(Refused):
     """Units have left the house."""
 
@@ -83,7 +83,7 @@ class AlreadyShipped(Refused):
         )
 
 
-@define
+@error
 class NotEnoughUnits(Refused):
     """Fewer units stand where the arrow starts."""
 
@@ -101,7 +101,7 @@ class NotEnoughUnits(Refused):
         )
 
 
-@define
+@error
 class NotComplete(Refused):
     """Something is still to be delivered, paid or answered."""
 
@@ -115,7 +115,7 @@ class NotComplete(Refused):
         return f"order {self.order_id} is {stands}; it can be closed when complete"
 
 
-@define
+@error
 class OverDue(Refused):
     """More credit than the customer owes."""
 
@@ -128,7 +128,7 @@ class OverDue(Refused):
         return f"order {self.order_id}: a credit of {self.credit} is more than the {self.due} due"
 
 
-@define
+@error
 class NotPlaced(Refused):
     """It is only a draft."""
 

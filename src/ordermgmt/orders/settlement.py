@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import attrs
-
 from ..engine.capability import changed
 from ..engine.messages import (
     Personal,
 )
 from ..errors import InvalidInput, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
-from ..values import frozen
+from ..values import error, frozen
 from .amended import AmendedLine, OrderAmended, evolve_amended, put_on_account
 from .amendment import (
     Cast,
@@ -36,7 +34,7 @@ ENDED = frozenset(("draft", "cancelled", "rejected", "expired", "closed"))
 # Refusals.
 
 
-@attrs.define
+@error
 class NotAmendable(Refused):
     """The order was not placed yet, or has ended."""
 
@@ -48,7 +46,7 @@ class NotAmendable(Refused):
         return f"order {self.order_id} is {self.status}; only an order that was placed and has not ended can be amended"
 
 
-@attrs.define
+@error
 class PaymentNeeded(Refused):
     """More is to be paid, and nobody has said how."""
 
@@ -60,7 +58,7 @@ class PaymentNeeded(Refused):
         return f"order {self.order_id} needs {self.missing} more; say with pay= how that is paid"
 
 
-@attrs.define
+@error
 class NothingToRevert(Refused):
     """Not the order's last amendment."""
 

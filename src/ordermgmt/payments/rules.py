@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
@@ -13,6 +12,7 @@ from ..engine.effects import Intent
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, Refused
 from ..money import Money
+from ..values import error
 from .messages import (
     AskAnswered,
     AskDeclined,
@@ -36,7 +36,7 @@ from .messages import (
 from .model import REFUNDED, SOLD, VERB, Ask, Fact, Payment, fold, status_of
 
 
-@define
+@error
 class OverAuthorised(Refused):
     """More than is authorised and not yet captured or asked for."""
 
@@ -49,7 +49,7 @@ class OverAuthorised(Refused):
         return f"payment {self.payment_id}: {self.asked} cannot be captured, only {self.capturable} is open"
 
 
-@define
+@error
 class OverCaptured(Refused):
     """More than was captured and not yet given back or asked for."""
 
@@ -63,7 +63,7 @@ class OverCaptured(Refused):
         return f"payment {self.payment_id}: {self.asked} cannot be refunded, {left}"
 
 
-@define
+@error
 class NothingOpen(Refused):
     """There is nothing authorised that could be voided."""
 
@@ -74,7 +74,7 @@ class NothingOpen(Refused):
         return f"payment {self.payment_id}: nothing is authorised and open; refund what was captured instead"
 
 
-@define
+@error
 class WrongCurrency(Refused):
     """An order and its payments have one currency."""
 

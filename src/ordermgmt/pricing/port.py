@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import field
 
 from ..engine.messages import check_text, checked_note, is_listed
 from ..errors import InvalidInput, Misconfigured, Refused
-from ..values import frozen
+from ..values import error, frozen
 from .terms import TAXES_MAX, Tax, several
 
 
@@ -85,7 +85,7 @@ def _listed(taxes: Any) -> Any:
     return taxes
 
 
-@define
+@error
 class UnknownTaxClass(Refused):
     """The tax rates do not say what to take there."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
@@ -17,6 +16,7 @@ from ..orders.model import Order
 from ..orders.reckoning import due
 from ..payments.messages import payment_key
 from ..payments.rules import WrongCurrency
+from ..values import error
 from .messages import (
     RecordRefundFailed,
     RecordRefundSent,
@@ -31,7 +31,7 @@ from .messages import (
 from .model import Refund
 
 
-@define
+@error
 class NothingOwed(Refused):
     """The customer has not paid that much too much."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, require
@@ -15,6 +14,7 @@ from ..orders.messages import order_key
 from ..orders.model import Address, Order
 from ..orders.placing import check_carrier
 from ..orders.rules import payment_id
+from ..values import error
 from .messages import (
     AskLabel,
     CancelShipment,
@@ -53,7 +53,7 @@ from .model import STAGES, Content, Scan, Shipment
 SCANS_MAX = 200
 
 
-@define
+@error
 class LabelMissing(Refused):
     """The carrier has not sold a label yet."""
 
@@ -66,7 +66,7 @@ class LabelMissing(Refused):
         return f"{what}; do the order's due work (settle), or ask anew"
 
 
-@define
+@error
 class LabelNotNeeded(Refused):
     """There is a label, or there is no carrier to sell one."""
 
@@ -77,7 +77,7 @@ class LabelNotNeeded(Refused):
         return f"shipment {self.shipment_id} has a label already, or no carrier"
 
 
-@define
+@error
 class Labelled(Refused):
     """A label to the old address was asked for."""
 
@@ -91,7 +91,7 @@ class Labelled(Refused):
         )
 
 
-@define
+@error
 class OverPlanned(Refused):
     """Parcels would hold more units than the order has reserved."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import define
 from pendulum import DateTime
 
 from ..engine.capability import Decide, Evolve, Seen, as_type, changed, require
 from ..engine.messages import Command, Event, Key
 from ..errors import Refused
+from ..values import error
 from .messages import (
     CommitReservation,
     IssueStock,
@@ -43,7 +43,7 @@ from .model import Claim, Reservation, Shortage, Stock
 ON_HAND_MAX = 10**15
 
 
-@define
+@error
 class OutOfStock(Refused):
     """Not enough can be promised."""
 
@@ -55,7 +55,7 @@ class OutOfStock(Refused):
         return f"out of stock: {told}; receive stock or order less"
 
 
-@define
+@error
 class NotThatMany(Refused):
     """More pieces than stand where they are to be taken from."""
 
@@ -70,7 +70,7 @@ class NotThatMany(Refused):
         return f"{self.wanted} of {self.sku} at {self.location} cannot be taken: only {self.there} are {self.what}"
 
 
-@define
+@error
 class TooMuchStock(Refused):
     """More pieces than a stock row can count."""
 
