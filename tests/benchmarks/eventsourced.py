@@ -2,8 +2,8 @@
 
 It tells the same 35 events in the same 7 commits.  It keeps no rows of state and no indexes beside them, and decides
 next to nothing.  Two of its settings are measured.  With many writers it looks for newer events of whatever it has in
-memory, as it does unless told otherwise, so that any process may write, as with ours.  With one writer it reads nothing,
-and one process must do all the writing.
+memory, as it does unless told otherwise, so that any process may write, as with ours.  With one writer it reads
+nothing, and one process must do all the writing.
 
 Only for the benchmark; the library is not among our dependencies.
 """
