@@ -58,19 +58,28 @@ class _Size:
 
 
 class _Call:
-    """One caller who waits."""
+    """One caller who waits: for its answer, or to lead."""
 
-    __slots__ = ("job", "leads", "result", "woken")
+    __slots__ = ("_gate", "job", "leads", "result")
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.woken = threading.Event()
         self.leads = False
         self.result: Result | None = None
+        # A bare lock, let go by whoever wakes the caller: an Event would be three of them.
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def wait(self) -> None:
+        self._gate.acquire()
 
     def answer(self, result: Result) -> None:
         self.result = result
-        self.woken.set()
+        self._gate.release()
+
+    def lead(self) -> None:
+        self.leads = True
+        self._gate.release()
 
 
 class Batcher:
@@ -114,7 +123,7 @@ class Batcher:
                 self._enough.notify()
         if not call.leads:
             try:
-                call.woken.wait()
+                call.wait()
             except BaseException:
                 self._leave(call)
                 raise
@@ -148,9 +157,7 @@ class Batcher:
         """The first of those who wait leads next."""
         with self._lock:
             if self._waiting:
-                first = self._waiting[0]
-                first.leads = True
-                first.woken.set()
+                self._waiting[0].lead()
             else:
                 self._led = False
                 self._idle.notify_all()
