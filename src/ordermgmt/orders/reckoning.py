@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .model import Charge, Order, OrderLine
 
 _OUT = frozenset(GONE_OUT)
+_TARGETS = {name: arrow.target for name, arrow in UNIT_ARROWS.items()}
 
 
 # Units.
@@ -31,7 +32,7 @@ def walk(units: dict[str, int], source: str, arrow: str, quantity: int) -> None:
         units[source] = left
     else:
         del units[source]
-    target = UNIT_ARROWS[arrow].target
+    target = _TARGETS[arrow]
     units[target] = units.get(target, 0) + quantity
 
 

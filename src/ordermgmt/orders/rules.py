@@ -248,9 +248,10 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
         if missing and not command.partly:
             there = move.quantity - missing
             raise NotEnoughUnits(order.order_id, move.line_id, move.arrow, move.quantity, there)
-    _refuse_unclaimed(order, vectors, seen)
     if not steps:
         return
+    if not _CLAIMING.isdisjoint([step.arrow for step in steps]):
+        _refuse_unclaimed(order, vectors, seen)
     event = UnitsMoved(moves=tuple(steps), reason=command.reason)
     after = _foreseen(order, event, _standing(order, event, vectors))
     yield event
@@ -279,8 +280,19 @@ def _refuse_unclaimed(order: Order, vectors: dict[str, dict[str, int]], seen: Se
             raise NotEnoughUnits(order.order_id, line_id, "reserve", n, behind)
 
 
+_CLAIMED = ("reserved", "picked", "packed")
+_CLAIMING = frozenset(
+    arrow.name for arrow in UNIT_ARROWS.values() if arrow.target in _CLAIMED and not {*arrow.sources} <= {*_CLAIMED}
+)
+"""The arrows that lead to these from elsewhere."""
+
+
 def _claimed(units: dict[str, int]) -> int:
-    return units.get("reserved", 0) + units.get("picked", 0) + units.get("packed", 0)
+    claimed = 0
+    for bucket in _CLAIMED:
+        if bucket in units:
+            claimed += units[bucket]
+    return claimed
 
 
 def _line(order: Order, line_id: str) -> OrderLine:

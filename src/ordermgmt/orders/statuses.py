@@ -23,37 +23,30 @@ RESTING = frozenset(("delivered", "returned", "cancelled"))
 def fulfilment_status(totals: Mapping[str, int]) -> str:
     """Where the goods are, from units per bucket."""
     asked = sum(totals.values()) - totals.get("cancelled", 0)
-    arrived = _arrived(totals)
-    shipped = arrived + totals.get("shipped", 0)
-    working = totals.get("picked", 0) + totals.get("packed", 0)
     if asked == 0:
         return "nothing_to_fulfil"
-    if arrived == asked:
-        return "delivered"
+    arrived = _arrived(totals)
     if arrived:
-        return "partly_delivered"
-    if shipped == asked:
-        return "shipped"
+        return "delivered" if arrived == asked else "partly_delivered"
+    shipped = totals.get("shipped", 0)
     if shipped:
-        return "partly_shipped"
-    return "in_progress" if working else "unfulfilled"
+        return "shipped" if shipped == asked else "partly_shipped"
+    return "in_progress" if totals.get("picked", 0) or totals.get("packed", 0) else "unfulfilled"
 
 
 def _arrived(totals: Mapping[str, int]) -> int:
     arrived = 0
     for bucket in ARRIVED:
-        arrived += totals.get(bucket, 0)
+        if bucket in totals:
+            arrived += totals[bucket]
     return arrived
 
 
 def return_status(totals: Mapping[str, int]) -> str:
     """What came back, from units per bucket."""
-    arrived = _arrived(totals)
     returned = totals.get("returned", 0)
-    if arrived > 0 and returned == arrived:
-        return "returned"
     if returned:
-        return "partly_returned"
+        return "returned" if returned == _arrived(totals) else "partly_returned"
     return "return_in_progress" if totals.get("returning", 0) else "none"
 
 

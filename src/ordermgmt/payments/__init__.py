@@ -77,8 +77,8 @@ payments = Capability(
     hears={"gateways": Hearing("authorisation", lambda payment, name: payment.gateway == name, heard)},
     values=(Fact,),
     indexes={
-        "status": lambda payment: payment.status,
-        "order": lambda payment: payment.order_id,
+        "status": attrgetter("status"),
+        "order": attrgetter("order_id"),
         "authorisation": lambda payment: payment.authorisation or None,
     },
     asks={"payment": _asks},

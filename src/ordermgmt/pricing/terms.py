@@ -224,7 +224,7 @@ def rounding_of(policy: Any) -> RoundingPolicy:
 
 def unit_price_of(price: Any) -> Any:
     """Money as a unit price; whatever else it is stays, to be refused.  A converter."""
-    return UnitPrice.of(price) if isinstance(price, Money | UnitPrice) else price
+    return UnitPrice.of(price) if price.__class__ in (Money, UnitPrice) else price
 
 
 def discounts_of(discounts: Iterable[Discount]) -> tuple[Discount, ...]:

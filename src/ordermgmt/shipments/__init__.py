@@ -114,9 +114,9 @@ shipments = Capability(
     hears={"carriers": Hearing("tracking_number", lambda shipment, name: shipment.carrier == name, heard)},
     values=(Scan, Label),
     indexes={
-        "status": lambda shipment: shipment.status,
+        "status": attrgetter("status"),
         "carrier": lambda shipment: shipment.carrier or None,
-        "order": lambda shipment: shipment.order_id,
+        "order": attrgetter("order_id"),
         "tracking_number": lambda shipment: shipment.label.tracking_number if shipment.label else None,
     },
     refusals=(LabelMissing, LabelNotNeeded, Labelled, OverPlanned),

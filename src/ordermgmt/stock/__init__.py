@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from ..engine.capability import Capability, Rule
@@ -43,7 +44,7 @@ stock = Capability(
         for command, decide in STOCK_DECIDE.items()
     },
     evolve=STOCK_EVOLVE,
-    indexes={"sku": lambda stock: stock.sku},
+    indexes={"sku": attrgetter("sku")},
     identify=_identify,
     refusals=(OutOfStock, NotThatMany, TooMuchStock),
     # Many orders want the same row, so it is taken last and held shortest.
@@ -55,13 +56,13 @@ reservations = Capability(
     state=Reservation,
     lifecycle=RESERVATION,
     rules={
-        CommitReservation: Rule(commit, lambda command: command.order_id, keys=rows_of_claims),
-        ReduceReservation: Rule(reduce, lambda command: command.order_id, reads=rows_of_takes),
-        ReplaceClaims: Rule(replace, lambda command: command.order_id, keys=rows_of_claims, reads=rows_of_takes),
+        CommitReservation: Rule(commit, attrgetter("order_id"), keys=rows_of_claims),
+        ReduceReservation: Rule(reduce, attrgetter("order_id"), reads=rows_of_takes),
+        ReplaceClaims: Rule(replace, attrgetter("order_id"), keys=rows_of_claims, reads=rows_of_takes),
     },
     evolve=RESERVATION_EVOLVE,
     reactions=REACTIONS,
-    indexes={"status": lambda reservation: reservation.status},
+    indexes={"status": attrgetter("status")},
 )
 
 __all__ = ["reservations", "stock"]
