@@ -118,6 +118,7 @@ from ordermgmt import (
 )
 from ordermgmt.orders.lifecycle import ORDER
 from ordermgmt.storage import MemoryStorage
+from ordermgmt.storage.memory import _Index as Index
 from ordermgmt.testing import FakeCarrier, FakePayments
 from tests.stories import ANN, card_pays, eur, laws_hold, line, paid_for, place, sent
 
@@ -211,7 +212,18 @@ def furnished() -> OrderManagement:
     return shop
 
 
-TABLES = ("_rows", "_history", "_feed", "_personal", "_ids", "_values", "_indexed", "_value")
+TABLES = ("_rows", "_history", "_feed", "_personal", "_ids", "_indexes")
+
+
+def copied(table: Any) -> Any:
+    """A table with copies of the lists and tables in it; what those hold is frozen."""
+    if isinstance(table, list):
+        return list(table)
+    if isinstance(table, dict):
+        twin = table.copy()  # of the same kind, with the same default
+        twin.update((key, copied(one)) for key, one in table.items() if isinstance(one, list | Index))
+        return twin
+    return Index(*map(copied, table))
 
 
 def kept(shop: OrderManagement) -> dict[str, Any]:
@@ -219,24 +231,13 @@ def kept(shop: OrderManagement) -> dict[str, Any]:
 
     Taken from the store's own tables, because it is compared ten thousand times here.
     """
-    tables = {name: getattr(shop.storage, name) for name in TABLES}
-    return {
-        name: list(table)
-        if isinstance(table, list)
-        else {key: list(one) if isinstance(one, list) else one for key, one in table.items()}
-        for name, table in tables.items()
-    }
+    return {name: copied(getattr(shop.storage, name)) for name in TABLES}
 
 
 def put_back(shop: OrderManagement, before: dict[str, Any]) -> None:
     """The store as it was."""
     for name, table in before.items():
-        copy = (
-            list(table)
-            if isinstance(table, list)
-            else {k: list(v) if isinstance(v, list) else v for k, v in table.items()}
-        )
-        setattr(shop.storage, name, copy)
+        setattr(shop.storage, name, copied(table))
 
 
 @attrs.frozen

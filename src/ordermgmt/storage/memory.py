@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from heapq import merge
 from itertools import chain, islice
+from types import TracebackType
+from typing import NamedTuple
 
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, StorageBusy, StorageFailed
@@ -33,34 +36,22 @@ class MemoryStorage:
         self._rows_lock = threading.Lock()  # held while rows are looked at or changed; always briefly
         self._closed = False
         self._rows: dict[Key, Row] = {}
-        self._history: dict[Key, list[Entry]] = {}
+        self._history = defaultdict[Key, list[Entry]](list)
         self._feed: list[Entry] = []
         self._personal: dict[str, PersonalValue] = {}
-        # All sorted, by code point as Python compares text, so that a page is found by bisection.
-        self._ids: dict[str, list[str]] = {}
-        self._values: dict[tuple[str, str], list[str]] = {}
-        self._indexed: dict[tuple[str, str, str], list[str]] = {}
-        # kind, name and id → value: the way back.
-        self._value: dict[tuple[str, str, str], str] = {}
+        self._ids = defaultdict[str, list[str]](list)  # sorted, as in an index
+        self._indexes = defaultdict[tuple[str, str], _Index](lambda: _Index([], {}, {}))  # by kind and name
 
-    @contextmanager
-    def transaction(self) -> Generator[MemoryTransaction, None, None]:
+    def transaction(self) -> AbstractContextManager[MemoryTransaction]:
         """Open the one transaction; leaving the block without `commit` undoes it, which is to say: does nothing."""
-        self._check_open()
-        if not self._turn.acquire(timeout=self._busy_timeout):
-            raise StorageBusy(f"the store was locked by another transaction for {self._busy_timeout} s; try again")
-        transaction = MemoryTransaction(self.read, self._save)
-        try:
-            yield transaction
-        finally:
-            transaction.over = True
-            self._turn.release()
+        return _InTurn(self._take_turn, self._turn.release, MemoryTransaction(self.read, self._save))
 
     def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
         check_texts(chain.from_iterable(keys))
         with self._rows_lock:
             self._check_open()
-            return {key: self._rows[key] for key in keys if key in self._rows}
+            rows = self._rows
+            return {key: rows[key] for key in keys if key in rows}
 
     def find(self, query: Query) -> Sequence[Found]:
         check_query(query)
@@ -108,8 +99,8 @@ class MemoryStorage:
         check_texts((kind,))
         with self._rows_lock:
             self._check_open()
-            values = self._values.get((kind, "status"), [])
-            return {value: len(self._indexed[kind, "status", value]) for value in values}
+            index = self._indexes.get((kind, "status"), _NOTHING)
+            return {value: len(index.ids[value]) for value in index.values}
 
     # To be moved as a whole; see `moving.Movable`.
 
@@ -121,14 +112,14 @@ class MemoryStorage:
     def indexed(self, *, after: IndexValue | None = None, limit: int = 1000) -> Sequence[IndexValue]:
         with self._rows_lock:
             self._check_open()
-            names = sorted(self._values)
+            names = sorted(self._indexes)
             first = 0 if after is None else bisect_left(names, after[:2])
             page = (
                 (kind, name, value, ident)
                 for kind, name in names[first:]
-                for value in self._values[kind, name]
+                for value in self._indexes[kind, name].values
                 if after is None or (kind, name, value) >= after[:3]
-                for ident in self._indexed[kind, name, value]
+                for ident in self._indexes[kind, name].ids[value]
                 if after is None or (kind, name, value, ident) > after
             )
             return list(islice(page, max(limit, 0)))
@@ -143,12 +134,12 @@ class MemoryStorage:
         with self._rows_lock:
             self._check_open()
             for entry in batch.entries:
-                self._history.setdefault(entry.key, []).append(entry)
+                self._history[entry.key].append(entry)
                 self._feed.append(entry)
             for row in batch.rows:
                 self._put(Write(row, 0, (), {}, {}))
             for kind, name, value, ident in batch.index:
-                self._index(kind, name, value, ident)
+                self._indexes[kind, name].add(value, ident)
             self._personal.update((value.ref, value) for value in batch.personal)
 
     def dismiss(self, key: Key) -> None:
@@ -160,12 +151,16 @@ class MemoryStorage:
     def close(self) -> None:
         self._closed = True
 
+    def _take_turn(self) -> None:
+        self._check_open()
+        if not self._turn.acquire(timeout=self._busy_timeout):
+            raise StorageBusy(f"the store was locked by another transaction for {self._busy_timeout} s; try again")
+
     def _save(self, writes: Sequence[Write]) -> None:
         check_writes(writes)
         with self._rows_lock:
             self._check_open()
-            versions = {write.row.key: self._version(write.row.key) for write in writes}
-            stale = tuple(write.row.key for write in writes if versions[write.row.key] != write.expected)
+            stale = tuple([write.row.key for write in writes if self._version(write.row.key) != write.expected])
             if stale:
                 raise Conflict(stale)
             # After this point it must succeed.
@@ -173,40 +168,23 @@ class MemoryStorage:
                 self._put(write)
 
     def _put(self, write: Write) -> None:
-        key = write.row.key
-        kind = key[0]
+        row = write.row
+        key = kind, ident = row.key
         if key not in self._rows:
-            insort(self._ids.setdefault(kind, []), key[1])
-        self._rows[key] = write.row
+            insort(self._ids[kind], ident)
+        self._rows[key] = row
         if write.entries:
-            position = self._feed[-1].position if self._feed else 0
-            placed = [Entry(*entry[:-1], position=position + n) for n, entry in enumerate(write.entries, 1)]
-            self._history.setdefault(key, []).extend(placed)
-            self._feed.extend(placed)
+            after = self._feed[-1].position + 1 if self._feed else 1
+            placed = [Entry(*entry[:-1], position) for position, entry in enumerate(write.entries, after)]
+            self._history[key] += placed
+            self._feed += placed
+        indexes = self._indexes
         for name, value in write.unindex.items():
-            self._unindex(kind, name, value, key[1])
+            indexes[kind, name].discard(value, ident)
         for name, value in write.index.items():
-            self._index(kind, name, value, key[1])
-        self._personal.update((value.ref, value) for value in write.personal)
-
-    def _index(self, kind: str, name: str, value: str, ident: str) -> None:
-        ids = self._indexed.setdefault((kind, name, value), [])
-        if not ids:
-            insort(self._values.setdefault((kind, name), []), value)
-        if not _contains(ids, ident):
-            insort(ids, ident)
-        self._value[kind, name, ident] = value
-
-    def _unindex(self, kind: str, name: str, value: str, ident: str) -> None:
-        ids = self._indexed.get((kind, name, value), [])
-        if not _contains(ids, ident):
-            return
-        del ids[bisect_left(ids, ident)]
-        self._value.pop((kind, name, ident), None)
-        if not ids:
-            del self._indexed[kind, name, value]
-            values = self._values[kind, name]
-            del values[bisect_left(values, value)]
+            indexes[kind, name].add(value, ident)
+        for personal in write.personal:
+            self._personal[personal.ref] = personal
 
     def _matching(self, query: Query, after: str | None) -> Iterator[str]:
         """The ids behind this one whose entities have all the values asked for, in order."""
@@ -222,22 +200,25 @@ class MemoryStorage:
         return (ident for ident in found if all(any(_contains(ids, ident) for ids in lists) for lists in others))
 
     def _matching_upto(self, query: Query, name: str, highest: str) -> Iterator[tuple[str, str]]:
+        value_of = self._indexes.get((query.kind, name), _NOTHING).value_of
         for ident in self._matching(query, None):
-            value = self._value.get((query.kind, name, ident))
+            value = value_of.get(ident)
             if value is not None and value <= highest and (query.after is None or (value, ident) > query.after):
                 yield value, ident
 
     def _places_by_value(self, query: Query, name: str, highest: str) -> Iterator[tuple[str, str]]:
-        values = self._values.get((query.kind, name), [])
+        index = self._indexes.get((query.kind, name), _NOTHING)
+        values = index.values
         first = bisect_left(values, query.after[0]) if query.after else 0
         for place in range(first, bisect_right(values, highest)):
             value = values[place]
             after = query.after[1] if query.after and query.after[0] == value else None
-            for ident in _above(self._indexed[query.kind, name, value], after):
+            for ident in _above(index.ids[value], after):
                 yield value, ident
 
     def _ids_with(self, query: Query, name: str) -> list[list[str]]:
-        return [self._indexed.get((query.kind, name, value), []) for value in set(query.equal[name])]
+        index = self._indexes.get((query.kind, name), _NOTHING)
+        return [index.ids.get(value, []) for value in set(query.equal[name])]
 
     def _version(self, key: Key) -> int:
         row = self._rows.get(key)
@@ -270,6 +251,67 @@ class MemoryTransaction:
     def _check_open(self) -> None:
         if self.over:
             raise StorageFailed("this transaction is over; open a new one")
+
+
+class _InTurn:
+    """The block of a transaction: waits for its turn, and gives it back however it is left."""
+
+    __slots__ = ("_give_back", "_take", "_transaction")
+
+    def __init__(self, take: Callable[[], None], give_back: Callable[[], None], transaction: MemoryTransaction) -> None:
+        self._take = take
+        self._give_back = give_back
+        self._transaction = transaction
+
+    def __enter__(self) -> MemoryTransaction:
+        self._take()
+        return self._transaction
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transaction.over = True
+        self._give_back()
+
+
+class _Index(NamedTuple):
+    """A declared index of one kind of entity.
+
+    Values and ids are sorted, by code point as Python compares text, so that a page is found by bisection.
+    """
+
+    values: list[str]
+    ids: dict[str, list[str]]
+    """Value → the ids that have it; never empty."""
+    value_of: dict[str, str]
+    """Id → value: the way back."""
+
+    def add(self, value: str, ident: str) -> None:
+        ids = self.ids.get(value)
+        if ids is None:
+            insort(self.values, value)
+            self.ids[value] = [ident]
+        else:
+            place = bisect_left(ids, ident)
+            if place == len(ids) or ids[place] != ident:
+                ids.insert(place, ident)
+        self.value_of[ident] = value
+
+    def discard(self, value: str, ident: str) -> None:
+        ids = self.ids.get(value, [])
+        place = bisect_left(ids, ident)
+        if place == len(ids) or ids[place] != ident:
+            return
+        self.value_of.pop(ident, None)
+        if len(ids) > 1:
+            del ids[place]
+        else:
+            del self.ids[value]
+            del self.values[bisect_left(self.values, value)]
+
+
+_NOTHING = _Index([], {}, {})
+"""What is read where nothing was ever indexed."""
 
 
 def _above(ids: Sequence[str], after: str | None) -> Iterator[str]:
