@@ -178,7 +178,7 @@ class AsyncOwn:
         if connection.closed:
             # Where one has died, the others were most likely opened to the same server that is no more.
             self.close_idle()
-        elif self._closed or connection.info.transaction_status is not IDLE:
+        elif self._closed or connection.pgconn.transaction_status != IDLE:
             await connection.close()
         else:
             self._idle.append(connection)

@@ -7,10 +7,10 @@ Either they are the store's own, a few, opened when they are needed; or the host
 from __future__ import annotations
 
 import os
-import threading
 import time
 from contextlib import AbstractContextManager
 from functools import partial
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
@@ -124,20 +124,25 @@ class Own:
     def _start(self) -> None:
         self._pid = os.getpid()
         self._idle: list[Connection] = []
-        self._lent = WeakSet[Connection]()
-        self._places = threading.BoundedSemaphore(self._max)
+        self._lent = set[Connection]()
+        # As many as may be lent, to be taken and put back: one lock in C, where a semaphore is a condition in Python.
+        self._places = SimpleQueue[None]()
+        for _ in range(self._max):
+            self._places.put(None)
 
     def borrow(self) -> Connection:
         if os.getpid() != self._pid:
             self.forget()
         if self._closed:
             raise StorageFailed(CLOSED)
-        if not self._places.acquire(timeout=self.busy_timeout):
-            raise all_lent(self._max, self.busy_timeout)
+        try:
+            self._places.get(timeout=self.busy_timeout)
+        except Empty:
+            raise all_lent(self._max, self.busy_timeout) from None
         try:
             connection = self._open()
         except BaseException:
-            self._places.release()
+            self._places.put(None)
             raise
         self._lent.add(connection)
         return connection
@@ -185,11 +190,11 @@ class Own:
         if connection.closed:
             # Where one has died, the others were most likely opened to the same server that is no more.
             self.close_idle()
-        elif self._closed or connection.info.transaction_status is not IDLE:
+        elif self._closed or connection.pgconn.transaction_status != IDLE:
             connection.close()
         else:
             self._idle.append(connection)
-        self._places.release()
+        self._places.put(None)
 
     def close(self) -> None:
         """Close what is idle now; what is lent is closed when it comes back."""

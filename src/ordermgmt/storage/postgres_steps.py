@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 from psycopg.rows import tuple_row
 
 from ordermgmt.storage.postgres_texts import Values
@@ -30,7 +31,7 @@ class Line(Protocol):
     def closed(self) -> bool: ...
 
     @property
-    def info(self) -> psycopg.ConnectionInfo: ...
+    def pgconn(self) -> PGconn: ...
 
 
 class Ask(NamedTuple):
@@ -142,7 +143,7 @@ async def asked_async(connection: AsyncConnection, ask: Ask) -> list[Any]:
 
 def undo(connection: Line) -> Steps[None]:
     """Undo what is open.  A connection that cannot is closed, and by whoever takes it back."""
-    if connection.info.transaction_status in OPEN:
+    if connection.pgconn.transaction_status in OPEN:
         try:
             yield Ask(b"ROLLBACK", [])
         except psycopg.Error:
