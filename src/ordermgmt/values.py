@@ -80,8 +80,10 @@ def _with_slots(unfinished: type[Any], finish: Callable[[], type[Any]], **method
     body: dict[str, Any] = dict(vars(unfinished))
     if "__weakref__" in body:  # a class without slots has its own only where no class before it has one
         slots.append("__weakref__")
-    body = {name: value for name, value in body.items() if name not in {*fields, "__dict__", "__weakref__"}}
-    body |= methods | {name: _Later(finish) for name in _MADE_LATER}
+    for name in (*fields, "__dict__", "__weakref__"):
+        body.pop(name, None)
+    body |= methods
+    body |= {name: _Later(finish) for name in _MADE_LATER}
     body |= {"__slots__": tuple(slots), "__qualname__": unfinished.__qualname__}
     meta: Any = type(unfinished)  # whose signature the checkers know for `type` alone
     made: type[Any] = meta(unfinished.__name__, unfinished.__bases__, body)
