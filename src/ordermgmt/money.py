@@ -379,8 +379,8 @@ class UnitPrice:
             micros = price.minor * _POWERS_OF_TEN[_PRICE_DECIMALS - EXPONENTS[price.currency]]
             _check_price(micros)
             made = _new(cls)
-            object.__setattr__(made, "micros", micros)
-            object.__setattr__(made, "currency", price.currency)
+            _set_micros(made, micros)
+            _set_price_currency(made, price.currency)
             return made
         raise InvalidAmount(f"{_shown(price)} is not a price; give Money or a UnitPrice")
 
@@ -428,6 +428,10 @@ class UnitPrice:
 
     def __repr__(self) -> str:
         return f"UnitPrice({self._trimmed()!r}, {self.currency!r})"
+
+
+_set_micros = vars(UnitPrice)["micros"].__set__
+_set_price_currency = vars(UnitPrice)["currency"].__set__
 
 
 def scaled(amount: str | int | Decimal, decimals: int, whose: str) -> int:

@@ -177,18 +177,18 @@ def _planned(order: Order, shipments: Iterable[str], seen: Seen) -> Iterable[tup
                 place = (content.line_id, bucket)
                 planned[place] = planned.get(place, 0) + content.quantity
     for (line_id, bucket), n in planned.items():
-        yield line_id, bucket, n, order.lines[line_id].count(bucket)
+        yield line_id, bucket, n, order.lines[line_id].units.get(bucket, 0)
 
 
 def trim(command: TrimShipment, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     shipment = require(state, "shipment", command.shipment_id)
     order = require(seen.get(Order, "order", command.order_id), "order", command.order_id)
     stage = STAGES.get(shipment.status)
+    here = {content.line_id: content.quantity for content in shipment.contents if content.order_id == order.order_id}
     removed: list[Content] = []
     for line_id, bucket, planned, standing in _planned(order, command.shipments, seen):
-        here = shipment.of(order.order_id, line_id)
-        if bucket == stage and here and planned > standing:
-            removed.append(Content(order.order_id, line_id, min(here, planned - standing)))
+        if bucket == stage and line_id in here and planned > standing:
+            removed.append(Content(order.order_id, line_id, min(here[line_id], planned - standing)))
     if not removed:
         return
     trimmed = ShipmentTrimmed(removed=tuple(removed))

@@ -328,8 +328,9 @@ class _Out:
         for shipment_id in state.shipments:
             shipment = view.state("shipment", shipment_id)
             if isinstance(shipment, Shipment) and shipment.handed_over_at is not None:
-                for line_id in state.lines:
-                    carried[line_id] = carried.get(line_id, 0) + shipment.of(state.order_id, line_id)
+                for content in shipment.contents:
+                    if content.order_id == state.order_id:
+                        carried[content.line_id] = carried.get(content.line_id, 0) + content.quantity
         for line_id, n in self._out.items():
             if n != carried.get(line_id, 0):
                 yield "Q2", f"line {line_id}: {n} units were handed over, {carried.get(line_id, 0)} went in parcels"
