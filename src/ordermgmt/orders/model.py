@@ -76,7 +76,11 @@ class OrderLine:
     def count(self, *buckets: str) -> int:
         """How many units stand in these buckets."""
         units = self.units
-        return sum([units.get(bucket, 0) for bucket in buckets])
+        there = 0
+        for bucket in buckets:
+            if bucket in units:
+                there += units[bucket]
+        return there
 
 
 @frozen(kw_only=True)
@@ -289,7 +293,7 @@ class Order:
 
     def count(self, *buckets: str) -> int:
         """How many units of all lines stand in these buckets."""
-        return sum(line.count(*buckets) for line in self.lines.values())
+        return sum([line.count(*buckets) for line in self.lines.values()])
 
     @property
     def payment_status(self) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import evolve
-
+from ..engine.capability import changed
 from ..money import UnitPrice, cumulative
 from ..pricing.model import Parts
 from ..values import frozen
@@ -71,9 +70,9 @@ def cut(stretches: Iterable[Stretch], units: int) -> tuple[tuple[Stretch, ...], 
         here = min(units, one.units)
         units -= here
         if here:
-            front.append(evolve(one, units=here))
+            front.append(one if here == one.units else changed(one, units=here))
         if here < one.units:
-            back.append(evolve(one, units=one.units - here, first=one.first + here))
+            back.append(changed(one, units=one.units - here, first=one.first + here) if here else one)
     return tuple(front), tuple(back)
 
 
@@ -83,8 +82,8 @@ def joined(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
     for one in stretches:
         last = found[-1] if found else None
         # The next units of the same amount: all else about them is equal.
-        if last is not None and evolve(last, units=one.units, first=last.first + last.units) == one:
-            found[-1] = evolve(last, units=last.units + one.units)
+        if last is not None and changed(last, units=one.units, first=last.first + last.units) == one:
+            found[-1] = changed(last, units=last.units + one.units)
         else:
             found.append(one)
     return tuple(found)
