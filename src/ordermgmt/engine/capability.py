@@ -7,7 +7,6 @@ It is a value, put together from plain functions in visible tables.  `decide` an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MemberDescriptorType
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
@@ -15,7 +14,7 @@ from attrs import field
 from pendulum import DateTime
 
 from ..errors import NotFound, Refused
-from ..values import frozen
+from ..values import Setter, frozen, setter
 from .codec import Upcaster
 from .lifecycle import Lifecycle
 from .messages import Command, Effect, Event, Replies, check_id
@@ -225,7 +224,6 @@ def changed(state: State, **changes: Any) -> State:
     return copy
 
 
-Setter = Callable[[Any, Any], None]
 Form = tuple[Callable[[Any], Any], dict[str, Setter]]
 
 
@@ -234,22 +232,13 @@ def _form_of(cls: type[Any]) -> Form:
 
     The copy is written out field by field, as attrs writes `__init__`: a loop over the fields takes twice the time.
     """
-    setter_of: dict[str, Setter] = {a.name: _setter(cls, a.name) for a in attrs.fields(cls)}
+    setter_of: dict[str, Setter] = {a.name: setter(cls, a.name) for a in attrs.fields(cls)}
     known: dict[str, Any] = {f"set_{name}": setter for name, setter in setter_of.items()}
     known |= {"new": object.__new__, "cls": cls}
     lines = [f"    set_{name}(copy, state.{name})" for name in setter_of]
     source = "\n".join(["def copy_of(state):", "    copy = new(cls)", *lines, "    return copy"])
     exec(source, known)  # noqa: S102 - nothing from outside is in it: the names of a class's own fields
     return known["copy_of"], setter_of
-
-
-def _setter(cls: type[Any], name: str) -> Setter:
-    """Through the slot itself where there is one: half the time of `object.__setattr__`."""
-    slot = getattr(cls, name, None)
-    if isinstance(slot, MemberDescriptorType):
-        through_the_slot: Setter = slot.__set__
-        return through_the_slot
-    return lambda state, value: object.__setattr__(state, name, value)
 
 
 _FORMS: dict[type[Any], Form] = {}

@@ -168,8 +168,10 @@ def check_text(value: object, name: str, *, longest: int = TEXT_MAX, empty: bool
     """
     if not _plain(value):
         raise InvalidInput(f"{name} must be text, a plain str (got {shorten(value)})")
-    if not value and not empty:
-        raise InvalidInput(f"{name} must not be empty")
+    if not value:
+        if not empty:
+            raise InvalidInput(f"{name} must not be empty")
+        return value
     if len(value) > longest:
         raise InvalidInput(f"{name} must have at most {longest} characters (got {len(value)})")
     if value != value.strip():
