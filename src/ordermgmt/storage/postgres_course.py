@@ -113,12 +113,13 @@ class Course:
 
     def _check_versions(self, writes: Sequence[Write]) -> Steps[None]:
         versions = self._versions
-        unseen = [write.row.key for write in writes if write.row.key not in versions]
+        # What is to be new need not be looked at, for the save says so if it is there; but a load is the beginning.
+        looked = [write for write in writes if write.expected] if self._begun else writes
+        unseen = [write.row.key for write in looked if write.row.key not in versions]
         if unseen:
             yield from self._load(unseen)
-        stale = texts.stale(writes, versions)
-        if stale:
-            raise Conflict(stale)
+        if texts.stale(writes, versions):
+            raise (yield from self._conflict(writes))
 
     def save(self, writes: Sequence[Write], after: bytes = b"") -> Steps[None]:
         """Write it, and say what comes after if all of it was written."""

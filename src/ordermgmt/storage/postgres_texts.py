@@ -326,4 +326,4 @@ def _index(places: Sequence[tuple[str, str, str, str]]) -> tuple[Texts, Texts, T
 
 def stale(writes: Sequence[Write], versions: Mapping[Key, int]) -> tuple[Key, ...]:
     """The rows that are not at the version they are written on."""
-    return tuple([write.row.key for write in writes if versions[write.row.key] != write.expected])
+    return tuple([write.row.key for write in writes if versions.get(write.row.key, 0) != write.expected])
