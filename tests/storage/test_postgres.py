@@ -17,7 +17,8 @@ from ordermgmt.engine.transaction import Entry, Query
 from ordermgmt.errors import Conflict, InvalidInput, MissingExtra, StorageBusy, StorageFailed
 from ordermgmt.storage import NewerSchema, PostgresStorage
 from ordermgmt.storage.postgres_schema import MIGRATIONS, migrate, schema_version
-from ordermgmt.storage.postgres_steps import drive
+from ordermgmt.storage.postgres_steps import Ask, asked, drive
+from ordermgmt.storage.postgres_texts import Blobs, Numbers, Texts
 from ordermgmt.testing.conformance.storage import (
     StorageContract,
     increment,
@@ -379,6 +380,22 @@ def test_no_question_reads_a_whole_table(storage, upto, after, equal):
     storage._connections.give_back(connection)
     assert "Seq Scan" not in plan
     assert "Index" in plan
+
+
+ODD = ["", '"', "\\", '\\"', '","', "{}", "NULL", " a ", "\n\t", "'%s'", "é€😀", "\u2028", "x" * 300]
+
+
+@pytest.mark.parametrize("texts", [[], ODD, *([one] for one in ODD)])
+def test_lists_arrive_as_they_were_whatever_is_in_them(storage, texts):
+    numbers = [0, -(2**63), 2**63 - 1][: len(texts)]
+    blobs = [text.encode() for text in texts]
+    ask = Ask(b"SELECT %s, %s, %s", [Texts(texts), Numbers(numbers), Blobs(blobs)])
+    connection = storage._connections.borrow()
+    try:
+        told = storage._connections.asked(connection, ask), asked(connection, ask)
+    finally:
+        storage._connections.give_back(connection)
+    assert told == ([(texts, numbers, blobs)], [(texts, numbers, blobs)])
 
 
 def test_a_command_takes_two_round_trips(storage, monkeypatch):

@@ -20,20 +20,20 @@ from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
 from ordermgmt.storage.postgres_steps import Ask
-from ordermgmt.storage.postgres_texts import types, written
+from ordermgmt.storage.postgres_texts import formats, types, written
 
-BINARY = Format.BINARY
 DONE, FAILED, SYNCED = ExecStatus.COMMAND_OK, ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_SYNC
 
 
 class Wire:
     """A connection, and the statements it knows by name: those of nobody else."""
 
-    __slots__ = ("_line", "_names")
+    __slots__ = ("_known", "_line")
 
     def __init__(self, line: PGconn) -> None:
         self._line = line
-        self._names: dict[bytes, bytes] = {}
+        self._known: dict[bytes, tuple[bytes, list[Format]]] = {}
+        """By its text: the name of a statement, and how its values are written."""
 
     def asked(self, ask: Ask) -> PQGen[list[Any]]:
         """The rows that are answered, as steps for the connection's own `wait`.
@@ -42,27 +42,26 @@ class Wire:
         and does the other steps all the same, or it closes the connection.
         """
         values = written(ask.values)
-        name = self._names.get(ask.text)
+        known = self._known.get(ask.text)
         line = self._line
         line.enter_pipeline_mode()
         place = 0
         if ask.before:
             line.send_query_params(ask.before, None)
             place += 1
-        new = name is None
-        if name is None:
-            name = b"ordermgmt_%d" % len(self._names)
+        name, form = known or (b"ordermgmt_%d" % len(self._known), formats(ask.values))
+        if known is None:
             line.send_prepare(name, _numbered(ask.text), types(ask.values))
             place += 1
-        line.send_query_prepared(name, values, [BINARY] * len(values), BINARY)
+        line.send_query_prepared(name, values, form, Format.BINARY)
         if ask.after:
             line.send_query_params(ask.after, None)
         line.pipeline_sync()
         yield from generators.send(line)
         told = yield from self._told()
         line.exit_pipeline_mode()
-        if new and told[place - 1].status == DONE:
-            self._names[ask.text] = name
+        if known is None and told[place - 1].status == DONE:
+            self._known[ask.text] = (name, form)
         for one in told:
             if one.status == FAILED:
                 raise error_from_result(one)
