@@ -28,8 +28,10 @@ import psycopg
 
 from ordermgmt import HandOverShipment, OrderManagement, RecordDelivery
 from ordermgmt.engine.transaction import Key, Row, Storage, Write
-from ordermgmt.storage import MemoryStorage, PostgresStorage, SqliteStorage, sqlite_connections, sqlite_texts
-from ordermgmt.storage.sqlite_connections import journal_for
+from ordermgmt.storage import MemoryStorage, PostgresStorage, SqliteStorage
+from ordermgmt.storage.sqlite import connections
+from ordermgmt.storage.sqlite import texts as sqlite_texts
+from ordermgmt.storage.sqlite.connections import journal_for
 from tests import servers
 
 from .decisions import open_shop, placing
@@ -204,7 +206,7 @@ def ours(storage: Storage) -> Callable[[], None]:
 
 def on_sqlite(folder: Path, journal: str, synchronous: str) -> dict[str, list[float]]:
     """Raw SQL, this library, and `eventsourcing`, each on a file of its own, all with the same settings."""
-    with patch.object(sqlite_connections, "journal_for", lambda version: (journal, synchronous)):
+    with patch.object(connections, "journal_for", lambda version: (journal, synchronous)):
         contestants = {
             "raw SQL": SqliteFloor(folder / f"floor-{journal}.db", ROUNDS * LIVES, journal, synchronous).live,
             "ordermgmt": ours(SqliteStorage(folder / f"ours-{journal}.db")),

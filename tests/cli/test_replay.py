@@ -232,7 +232,7 @@ KILLED = """
 import os, signal, sys
 from ordermgmt.cli import main
 from ordermgmt.cli.gateway import SteadyPayments
-from ordermgmt.storage.sqlite import SqliteTransaction
+from ordermgmt.storage.sqlite.store import SqliteTransaction
 
 left, where = int(sys.argv[1]), sys.argv[2]
 

@@ -40,7 +40,8 @@ from ordermgmt import (
 )
 from ordermgmt.engine.assembly import Assembly
 from ordermgmt.engine.transaction import Query
-from ordermgmt.storage import SqliteStorage, sqlite_connections
+from ordermgmt.storage import SqliteStorage
+from ordermgmt.storage.sqlite import connections
 from tests.faults.shop import folder
 
 SECTOR = 512
@@ -153,7 +154,7 @@ def _through_the_recorder(log: Log, version: tuple[int, int, int], pragmas: Sequ
     fake.sqlite_version_info = version
     fake.sqlite_version = ".".join(map(str, version))
     fake.connect = lambda path, **_: _Connection(path, pragmas)
-    module: Any = sqlite_connections
+    module: Any = connections
     module.sqlite3 = fake
     try:
         yield

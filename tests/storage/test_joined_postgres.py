@@ -214,7 +214,7 @@ class TestWhatIsRefused:
                 shop.within(connection).handle(buy("A-1"))
 
     def test_tables_are_not_made_in_the_hosts_transaction(self, uri: str, postgres: Server) -> None:
-        from ordermgmt.storage.postgres_joined import JoinedPostgresStorage
+        from ordermgmt.storage.postgres.joined import JoinedPostgresStorage
 
         with psycopg.connect(uri) as connection:
             storage = JoinedPostgresStorage(connection, schema=postgres.new_schema())

@@ -20,7 +20,7 @@ from ordermgmt import (
     StorageFailed,
 )
 from ordermgmt.storage import AsyncPostgresStorage
-from ordermgmt.storage.postgres_async_joined import AsyncJoinedPostgresStorage
+from ordermgmt.storage.postgres.async_joined import AsyncJoinedPostgresStorage
 from tests.storage.joining import buy
 
 

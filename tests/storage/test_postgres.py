@@ -16,9 +16,9 @@ from psycopg.pq import TransactionStatus
 from ordermgmt.engine.transaction import Entry, Query
 from ordermgmt.errors import Conflict, InvalidInput, MissingExtra, StorageBusy, StorageFailed
 from ordermgmt.storage import NewerSchema, PostgresStorage
-from ordermgmt.storage.postgres_schema import MIGRATIONS, migrate, schema_version
-from ordermgmt.storage.postgres_steps import Ask, asked, drive
-from ordermgmt.storage.postgres_texts import Blobs, Numbers, Texts
+from ordermgmt.storage.postgres.schema import MIGRATIONS, migrate, schema_version
+from ordermgmt.storage.postgres.steps import Ask, asked, drive
+from ordermgmt.storage.postgres.texts import Blobs, Numbers, Texts
 from ordermgmt.testing.conformance.storage import (
     StorageContract,
     increment,

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from ordermgmt.errors import Conflict, Misconfigured, OrderManagementError, OutcomeUnknown, StorageBusy, StorageFailed
 from ordermgmt.storage import AsyncPostgresStorage, NewerSchema, PostgresStorage
-from ordermgmt.storage.postgres_steps import drive_async
+from ordermgmt.storage.postgres.steps import drive_async
 from ordermgmt.testing.conformance.storage import increment, save, written
 from ordermgmt.testing.conformance.storage_async import AsyncStorageContract, Blocking, increment_async
 from tests.faults.postgres_line import AFTER, BEFORE, line_to

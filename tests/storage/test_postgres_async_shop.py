@@ -23,7 +23,7 @@ from ordermgmt import (
     verify,
 )
 from ordermgmt.storage import AsyncPostgresStorage, PostgresStorage
-from ordermgmt.storage.postgres_wire import Wire
+from ordermgmt.storage.postgres.wire import Wire
 from ordermgmt.testing import FakePayments
 from tests.faults.postgres_line import AFTER, BEFORE, line_to
 from tests.stories import card_pays, laws_hold, line

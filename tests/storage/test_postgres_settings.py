@@ -6,7 +6,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ordermgmt.errors import Misconfigured, OrderManagementError, StorageFailed
-from ordermgmt.storage import NewerSchema, PostgresStorage, postgres_sessions
+from ordermgmt.storage import NewerSchema, PostgresStorage
+from ordermgmt.storage.postgres import sessions
 from tests.servers import server
 
 
@@ -74,7 +75,7 @@ def test_a_standby_is_refused():
 
 
 def test_a_server_that_is_too_old_is_refused(postgres, schema, monkeypatch):
-    monkeypatch.setattr(postgres_sessions, "SERVER_MIN", 990000)
+    monkeypatch.setattr(sessions, "SERVER_MIN", 990000)
     refused(postgres.uri, "upgrade it", schema=schema)
 
 

@@ -18,9 +18,10 @@ import pytest
 import ordermgmt
 from ordermgmt.engine.transaction import PersonalValue, Query
 from ordermgmt.errors import Misconfigured, StorageBusy, StorageFailed
-from ordermgmt.storage import NewerSchema, SqliteStorage, sqlite_connections, sqlite_texts
-from ordermgmt.storage.sqlite_connections import journal_for
-from ordermgmt.storage.sqlite_schema import MIGRATIONS, migrate, schema_version
+from ordermgmt.storage import NewerSchema, SqliteStorage
+from ordermgmt.storage.sqlite import connections, texts
+from ordermgmt.storage.sqlite.connections import journal_for
+from ordermgmt.storage.sqlite.schema import MIGRATIONS, migrate, schema_version
 from ordermgmt.testing.conformance.storage import StorageContract, increment, save, together, written
 
 KEY = ("stock", "SKU")
@@ -43,7 +44,7 @@ class TestSqliteStorageInWriteAheadMode(TestSqliteStorage):
 
     @pytest.fixture(autouse=True)
     def fixed_version(self, monkeypatch):
-        monkeypatch.setattr(sqlite_connections, "journal_for", lambda _: ("WAL", "FULL"))
+        monkeypatch.setattr(connections, "journal_for", lambda _: ("WAL", "FULL"))
 
 
 @pytest.fixture
@@ -91,8 +92,8 @@ def test_only_versions_with_the_fix_write_ahead_and_all_sync_fully(version, jour
 
 
 def test_every_connection_syncs_as_its_journal_needs(storage):
-    connections = storage._connections
-    for connection in (connections.writer(), connections.borrow()):
+    lent = storage._connections
+    for connection in (lent.writer(), lent.borrow()):
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
         assert (mode, synchronous) in {("delete", 3), ("wal", 2)}
@@ -100,15 +101,15 @@ def test_every_connection_syncs_as_its_journal_needs(storage):
 
 
 def test_a_file_in_write_ahead_mode_is_taken_out_of_it_by_a_version_without_the_fix(path, monkeypatch):
-    monkeypatch.setattr(sqlite_connections, "journal_for", lambda _: ("WAL", "FULL"))
+    monkeypatch.setattr(connections, "journal_for", lambda _: ("WAL", "FULL"))
     with closing(SqliteStorage(path)) as storage:
         save(storage, written("A-1"))
         assert storage._connections.writer().execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    monkeypatch.setattr(sqlite_connections, "journal_for", lambda _: ("DELETE", "EXTRA"))
+    monkeypatch.setattr(connections, "journal_for", lambda _: ("DELETE", "EXTRA"))
     with closing(SqliteStorage(path)) as storage:
         assert len(storage.feed()) == 1
         assert storage._connections.writer().execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    monkeypatch.setattr(sqlite_connections, "journal_for", lambda _: ("WAL", "FULL"))
+    monkeypatch.setattr(connections, "journal_for", lambda _: ("WAL", "FULL"))
     with closing(SqliteStorage(path)) as storage:
         assert storage._connections.writer().execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
@@ -418,13 +419,13 @@ def test_a_backup_overwrites_no_file(storage, path):
 @pytest.mark.parametrize("after", [None, ("1", "a")])
 @pytest.mark.parametrize("equal", [{}, {"status": ["a"]}, {"status": ["a", "b"], "customer": ["c"]}])
 def test_no_question_reads_a_whole_table(storage, upto, after, equal):
-    text, values = sqlite_texts.find(Query(kind="order", equal=equal, upto=upto, after=after))
+    text, values = texts.find(Query(kind="order", equal=equal, upto=upto, after=after))
     plan = str(storage._connections.writer().execute("EXPLAIN QUERY PLAN " + text, values).fetchall())
     assert "SCAN" not in plan.replace("SCAN h", ""), plan
 
 
 def test_loading_looks_every_key_up(storage):
-    text = sqlite_texts.rows(50)
+    text = texts.rows(50)
     plan = str(storage._connections.writer().execute("EXPLAIN QUERY PLAN " + text, ["a"] * 100).fetchall())
     assert "SEARCH e USING INDEX" in plan
     assert "SCAN e" not in plan

@@ -18,7 +18,7 @@ from ..async_management import AsyncOrderManagement
 from ..errors import Misconfigured, MissingExtra, OrderManagementError
 from ..management import OrderManagement
 from ..storage import SqliteStorage
-from ..storage.sqlite_schema import schema_version
+from ..storage.sqlite.schema import schema_version
 
 if TYPE_CHECKING:
     from ..storage import PostgresStorage
@@ -160,7 +160,7 @@ def _server_version(where: str, schema: str) -> int:
     except ImportError as problem:
         raise MissingExtra("PostgreSQL needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
 
-    from ..storage import postgres_schema  # noqa: PLC0415 - as above
+    from ..storage.postgres import schema as postgres_schema  # noqa: PLC0415 - as above
 
     name = postgres_schema.checked_name(schema)
     try:
@@ -180,7 +180,7 @@ def at_rest(where: str, schema: str) -> Generator[Store]:
             pass
         import psycopg  # noqa: PLC0415 - an extra
 
-        from ..storage.postgres_joined import JoinedPostgresStorage  # noqa: PLC0415 - as above
+        from ..storage.postgres.joined import JoinedPostgresStorage  # noqa: PLC0415 - as above
 
         with psycopg.connect(where) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

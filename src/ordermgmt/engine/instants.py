@@ -68,7 +68,7 @@ def check_instant(at: object, name: str) -> DateTime:
     """An instant from the host: any aware datetime; a naive one is refused, for nobody knows what it means."""
     if not isinstance(at, datetime):
         raise InvalidInput(f"{name} must be a datetime with a time zone (got {type(at).__name__})")
-    if at.__class__ is DateTime and at.tzinfo is UTC:  # as all of ours are
+    if type(at) is DateTime and at.tzinfo is UTC:  # as all of ours are
         return at
     if at.tzinfo is None or at.utcoffset() is None:
         raise InvalidInput(f"{name} must have a time zone; use pendulum.now('UTC') or datetime.now(timezone.utc)")

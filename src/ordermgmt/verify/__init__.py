@@ -74,7 +74,7 @@ def verify_file(path: str | Path, progress: Progress | None = None) -> Report:
     A shop with capabilities of its own is checked through itself: ``check_all(shop)``.
     """
     from ..settings import DEFAULT_CAPABILITIES  # noqa: PLC0415 - only here the front door is needed
-    from ..storage.sqlite import SqliteStorage  # noqa: PLC0415 - as above
+    from ..storage.sqlite.store import SqliteStorage  # noqa: PLC0415 - as above
 
     if not Path(path).is_file():
         raise NotFound("file", str(path))

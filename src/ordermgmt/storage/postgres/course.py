@@ -12,13 +12,12 @@ import psycopg
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Conflict, OutcomeUnknown, StorageFailed
-from ordermgmt.storage import postgres_questions as questions
-from ordermgmt.storage import postgres_texts as texts
 from ordermgmt.storage.checks import check_texts, check_writes, clamped
-from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, failure, has_died
-from ordermgmt.storage.postgres_steps import Another, Ask, Elsewhere, Line, Pause, Steps, undo
-from ordermgmt.storage.postgres_texts import BEGIN, Statements, Values
+from ordermgmt.storage.postgres import questions, texts
+from ordermgmt.storage.postgres.questions import Question
+from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, failure, has_died
+from ordermgmt.storage.postgres.steps import Another, Ask, Elsewhere, Line, Pause, Steps, undo
+from ordermgmt.storage.postgres.texts import BEGIN, Statements, Values
 
 POLL_SECONDS = 0.002
 _ASLEEP = "25P03"

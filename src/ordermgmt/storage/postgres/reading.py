@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row
-from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage.moving import IndexValue
-from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_texts import Statements
+from ordermgmt.storage.postgres import questions
+from ordermgmt.storage.postgres.questions import Question
+from ordermgmt.storage.postgres.texts import Statements
 
 Answer = TypeVar("Answer")
 

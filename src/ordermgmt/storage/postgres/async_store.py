@@ -17,8 +17,8 @@ try:
 except ImportError as problem:
     raise MissingExtra("AsyncPostgresStorage needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
 
-from ordermgmt.storage import postgres_questions as questions
-from ordermgmt.storage.postgres_async_connections import (
+from ordermgmt.storage.postgres import questions
+from ordermgmt.storage.postgres.async_connections import (
     AsyncBorrowed,
     AsyncHosts,
     AsyncLender,
@@ -26,14 +26,14 @@ from ordermgmt.storage.postgres_async_connections import (
     AsyncPool,
     act_async,
 )
-from ordermgmt.storage.postgres_async_joined import AsyncJoinedPostgresStorage
-from ordermgmt.storage.postgres_connections import check_pool
-from ordermgmt.storage.postgres_course import Course, feed
-from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_reading import Answer, AsyncReading
-from ordermgmt.storage.postgres_schema import checked_name
-from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
-from ordermgmt.storage.postgres_steps import (
+from ordermgmt.storage.postgres.async_joined import AsyncJoinedPostgresStorage
+from ordermgmt.storage.postgres.connections import check_pool
+from ordermgmt.storage.postgres.course import Course, feed
+from ordermgmt.storage.postgres.questions import Question
+from ordermgmt.storage.postgres.reading import Answer, AsyncReading
+from ordermgmt.storage.postgres.schema import checked_name
+from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
+from ordermgmt.storage.postgres.steps import (
     Another,
     Ask,
     AsyncConnection,
@@ -43,7 +43,7 @@ from ordermgmt.storage.postgres_steps import (
     drive_async,
     undo,
 )
-from ordermgmt.storage.postgres_texts import Statements
+from ordermgmt.storage.postgres.texts import Statements
 
 __all__ = ["AsyncPostgresStorage"]
 

@@ -1,6 +1,6 @@
 """The awaited connections of a PostgreSQL store: opened, judged, lent and given back on one event loop.
 
-As in `postgres_connections`: either a few of the store's own, or each borrowed from a pool of the host's.
+As in `connections`: either a few of the store's own, or each borrowed from a pool of the host's.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from ordermgmt.errors import Misconfigured, StorageFailed
-from ordermgmt.storage.postgres_connections import keep_out_of_forks, left_to_the_parent
-from ordermgmt.storage.postgres_sessions import (
+from ordermgmt.storage.postgres.connections import keep_out_of_forks, left_to_the_parent
+from ordermgmt.storage.postgres.sessions import (
     CLOSED,
     RECONNECT_SECONDS,
     all_lent,
@@ -28,9 +28,9 @@ from ordermgmt.storage.postgres_sessions import (
     judging,
     session,
 )
-from ordermgmt.storage.postgres_steps import Ask, AsyncConnection, Close, Do, Pause, asked_async, drive_async
-from ordermgmt.storage.postgres_texts import adapt
-from ordermgmt.storage.postgres_wire import Wire
+from ordermgmt.storage.postgres.steps import Ask, AsyncConnection, Close, Do, Pause, asked_async, drive_async
+from ordermgmt.storage.postgres.texts import adapt
+from ordermgmt.storage.postgres.wire import Wire
 
 IDLE = TransactionStatus.IDLE
 

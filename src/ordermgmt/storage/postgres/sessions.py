@@ -17,9 +17,9 @@ from ordermgmt.errors import (
     StorageBusy,
     StorageFailed,
 )
-from ordermgmt.storage.postgres_schema import migration_steps, version_steps
-from ordermgmt.storage.postgres_steps import Ask, Line, Steps
-from ordermgmt.storage.postgres_texts import Statements
+from ordermgmt.storage.postgres.schema import migration_steps, version_steps
+from ordermgmt.storage.postgres.steps import Ask, Line, Steps
+from ordermgmt.storage.postgres.texts import Statements
 
 T = TypeVar("T")
 

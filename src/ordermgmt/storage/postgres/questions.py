@@ -8,10 +8,10 @@ from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row
-from ordermgmt.storage import postgres_texts as texts
 from ordermgmt.storage.checks import check_query, check_texts, clamped
 from ordermgmt.storage.moving import IndexValue
-from ordermgmt.storage.postgres_texts import Statements, Texts, Values
+from ordermgmt.storage.postgres import texts
+from ordermgmt.storage.postgres.texts import Statements, Texts, Values
 
 Answer = TypeVar("Answer")
 

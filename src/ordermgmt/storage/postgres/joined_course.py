@@ -11,14 +11,14 @@ from psycopg.pq import TransactionStatus
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, OrderManagementError, StorageFailed
-from ordermgmt.storage import postgres_texts as texts
 from ordermgmt.storage.checks import check_texts, check_writes, clamped
 from ordermgmt.storage.hosts import NO_TRANSACTION
-from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_schema import MIGRATIONS, NewerSchema
-from ordermgmt.storage.postgres_sessions import failure, judging, stored_version
-from ordermgmt.storage.postgres_steps import Ask, Do, Line, Step, Steps
-from ordermgmt.storage.postgres_texts import Statements
+from ordermgmt.storage.postgres import texts
+from ordermgmt.storage.postgres.questions import Question
+from ordermgmt.storage.postgres.schema import MIGRATIONS, NewerSchema
+from ordermgmt.storage.postgres.sessions import failure, judging, stored_version
+from ordermgmt.storage.postgres.steps import Ask, Do, Line, Step, Steps
+from ordermgmt.storage.postgres.texts import Statements
 
 T = TypeVar("T")
 SAVEPOINT = "ordermgmt"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from ordermgmt.storage.sqlite_connections import Connections, failure
+from ordermgmt.storage.sqlite.connections import Connections, failure
 
 PAGES = 64
 """How many are copied in one go: a quarter of a megabyte, which holds a commit up for a moment."""

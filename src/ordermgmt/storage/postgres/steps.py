@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import tuple_row
 
-from ordermgmt.storage.postgres_texts import Values
+from ordermgmt.storage.postgres.texts import Values
 
 T = TypeVar("T")
 

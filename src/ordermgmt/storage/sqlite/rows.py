@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import StorageFailed
-from ordermgmt.storage import sqlite_texts as texts
 from ordermgmt.storage.checks import check_query, check_texts, clamped
 from ordermgmt.storage.moving import Batch, IndexValue
+from ordermgmt.storage.sqlite import texts
 
 T = TypeVar("T")
 Values = Sequence[str | int | bytes]

@@ -19,7 +19,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from ordermgmt.errors import Misconfigured, StorageFailed
-from ordermgmt.storage.postgres_sessions import (
+from ordermgmt.storage.postgres.sessions import (
     CLOSED,
     RECONNECT_SECONDS,
     all_lent,
@@ -28,9 +28,9 @@ from ordermgmt.storage.postgres_sessions import (
     judging,
     session,
 )
-from ordermgmt.storage.postgres_steps import Ask, Close, Connection, Do, Pause, asked, cursor, drive
-from ordermgmt.storage.postgres_texts import adapt
-from ordermgmt.storage.postgres_wire import Wire
+from ordermgmt.storage.postgres.steps import Ask, Close, Connection, Do, Pause, asked, cursor, drive
+from ordermgmt.storage.postgres.texts import adapt
+from ordermgmt.storage.postgres.wire import Wire
 
 IDLE = TransactionStatus.IDLE
 

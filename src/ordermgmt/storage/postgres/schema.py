@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 from ordermgmt.errors import Misconfigured
-from ordermgmt.storage.sqlite_schema import NewerSchema
+from ordermgmt.storage.sqlite.schema import NewerSchema
 
 Migration = tuple[int, Sequence[str]]
 """A schema version, and the statements that lead to it from the one before; ``{s}`` is the schema's name, quoted."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from ordermgmt.engine.transaction import Key
 from ordermgmt.storage.moving import Batch
-from ordermgmt.storage.postgres_steps import Connection
-from ordermgmt.storage.postgres_texts import Statements
+from ordermgmt.storage.postgres.steps import Connection
+from ordermgmt.storage.postgres.texts import Statements
 
 
 def absorb(connection: Connection, texts: Statements, batch: Batch) -> None:

@@ -14,15 +14,14 @@ from typing import Any, Self, TypeVar
 
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, StorageBusy, StorageFailed
-from ordermgmt.storage import sqlite_rows as rows
-from ordermgmt.storage import sqlite_texts as texts
 from ordermgmt.storage.checks import check_texts, check_writes
 from ordermgmt.storage.moving import Batch, IndexValue
-from ordermgmt.storage.sqlite_backup import copy_in_pieces
-from ordermgmt.storage.sqlite_connections import Connections, failure, patiently
-from ordermgmt.storage.sqlite_joined import JoinedSqliteStorage
-from ordermgmt.storage.sqlite_rows import Values
-from ordermgmt.storage.sqlite_schema import NewerSchema, migrate
+from ordermgmt.storage.sqlite import rows, texts
+from ordermgmt.storage.sqlite.backup import copy_in_pieces
+from ordermgmt.storage.sqlite.connections import Connections, failure, patiently
+from ordermgmt.storage.sqlite.joined import JoinedSqliteStorage
+from ordermgmt.storage.sqlite.rows import Values
+from ordermgmt.storage.sqlite.schema import NewerSchema, migrate
 
 __all__ = ["NewerSchema", "SqliteStorage"]
 

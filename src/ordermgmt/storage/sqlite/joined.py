@@ -9,13 +9,12 @@ from typing import Any, Self
 
 from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, StorageFailed
-from ordermgmt.storage import sqlite_rows as rows
-from ordermgmt.storage import sqlite_texts as texts
 from ordermgmt.storage.checks import check_texts, check_writes
 from ordermgmt.storage.hosts import NO_TRANSACTION, driver_connection
-from ordermgmt.storage.sqlite_connections import failure, journal_for
-from ordermgmt.storage.sqlite_rows import Values
-from ordermgmt.storage.sqlite_schema import MIGRATIONS, NewerSchema, schema_version
+from ordermgmt.storage.sqlite import rows, texts
+from ordermgmt.storage.sqlite.connections import failure, journal_for
+from ordermgmt.storage.sqlite.rows import Values
+from ordermgmt.storage.sqlite.schema import MIGRATIONS, NewerSchema, schema_version
 
 SAVEPOINT = "ordermgmt"
 LEVELS = ("OFF", "NORMAL", "FULL", "EXTRA")

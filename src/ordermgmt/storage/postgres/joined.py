@@ -12,17 +12,16 @@ import psycopg
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Misconfigured
-from ordermgmt.storage import postgres_moving as moving
-from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage.hosts import driver_connection
 from ordermgmt.storage.moving import Batch
-from ordermgmt.storage.postgres_connections import act
-from ordermgmt.storage.postgres_joined_course import JoinedCourse, answered, check_joinable, examining, feed, meaning
-from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_reading import Answer, Reading
-from ordermgmt.storage.postgres_schema import checked_name
-from ordermgmt.storage.postgres_steps import Connection, drive
-from ordermgmt.storage.postgres_texts import Statements, adapt
+from ordermgmt.storage.postgres import moving, questions
+from ordermgmt.storage.postgres.connections import act
+from ordermgmt.storage.postgres.joined_course import JoinedCourse, answered, check_joinable, examining, feed, meaning
+from ordermgmt.storage.postgres.questions import Question
+from ordermgmt.storage.postgres.reading import Answer, Reading
+from ordermgmt.storage.postgres.schema import checked_name
+from ordermgmt.storage.postgres.steps import Connection, drive
+from ordermgmt.storage.postgres.texts import Statements, adapt
 
 
 class JoinedPostgresStorage(Reading):

@@ -2,7 +2,7 @@
 
 A cursor of psycopg finds out each time which types the values have, how they are written, and whether the statement
 should be prepared by now; that takes more time than the server's work.  Here all of it is known: a statement is
-prepared when it is said first, `postgres_texts` writes its values, and what is said before and after it goes along.
+prepared when it is said first, `texts` writes its values, and what is said before and after it goes along.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
-from ordermgmt.storage.postgres_steps import Ask
-from ordermgmt.storage.postgres_texts import formats, types, written
+from ordermgmt.storage.postgres.steps import Ask
+from ordermgmt.storage.postgres.texts import formats, types, written
 
 DONE, FAILED, SYNCED = ExecStatus.COMMAND_OK, ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_SYNC
 

@@ -17,18 +17,17 @@ except ImportError as problem:
     raise MissingExtra("PostgresStorage needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
 
 
-from ordermgmt.storage import postgres_moving as moving
-from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage.moving import Batch
-from ordermgmt.storage.postgres_connections import Borrowed, Hosts, Lender, Own, Pool, act, check_pool
-from ordermgmt.storage.postgres_course import Course, feed
-from ordermgmt.storage.postgres_joined import JoinedPostgresStorage
-from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_reading import Answer, Reading
-from ordermgmt.storage.postgres_schema import NewerSchema, checked_name
-from ordermgmt.storage.postgres_sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
-from ordermgmt.storage.postgres_steps import Another, Ask, Connection, Elsewhere, Pause, Step, drive, undo
-from ordermgmt.storage.postgres_texts import Statements
+from ordermgmt.storage.postgres import moving, questions
+from ordermgmt.storage.postgres.connections import Borrowed, Hosts, Lender, Own, Pool, act, check_pool
+from ordermgmt.storage.postgres.course import Course, feed
+from ordermgmt.storage.postgres.joined import JoinedPostgresStorage
+from ordermgmt.storage.postgres.questions import Question
+from ordermgmt.storage.postgres.reading import Answer, Reading
+from ordermgmt.storage.postgres.schema import NewerSchema, checked_name
+from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
+from ordermgmt.storage.postgres.steps import Another, Ask, Connection, Elsewhere, Pause, Step, drive, undo
+from ordermgmt.storage.postgres.texts import Statements
 
 __all__ = ["NewerSchema", "PostgresStorage"]
 

@@ -12,15 +12,15 @@ import psycopg
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Misconfigured
-from ordermgmt.storage import postgres_questions as questions
 from ordermgmt.storage.hosts import driver_connection
-from ordermgmt.storage.postgres_async_connections import act_async
-from ordermgmt.storage.postgres_joined_course import JoinedCourse, answered, check_joinable, examining, feed
-from ordermgmt.storage.postgres_questions import Question
-from ordermgmt.storage.postgres_reading import Answer, AsyncReading
-from ordermgmt.storage.postgres_schema import checked_name
-from ordermgmt.storage.postgres_steps import AsyncConnection, drive_async
-from ordermgmt.storage.postgres_texts import Statements, adapt
+from ordermgmt.storage.postgres import questions
+from ordermgmt.storage.postgres.async_connections import act_async
+from ordermgmt.storage.postgres.joined_course import JoinedCourse, answered, check_joinable, examining, feed
+from ordermgmt.storage.postgres.questions import Question
+from ordermgmt.storage.postgres.reading import Answer, AsyncReading
+from ordermgmt.storage.postgres.schema import checked_name
+from ordermgmt.storage.postgres.steps import AsyncConnection, drive_async
+from ordermgmt.storage.postgres.texts import Statements, adapt
 
 
 class AsyncJoinedPostgresStorage(AsyncReading):

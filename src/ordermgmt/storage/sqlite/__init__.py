@@ -1,0 +1,1 @@
+"""SQLite: one file, the store that needs nothing else.  See `store`."""
