@@ -19,6 +19,7 @@ from ordermgmt.storage import NewerSchema, PostgresStorage
 from ordermgmt.storage.postgres.schema import MIGRATIONS, migrate, schema_version
 from ordermgmt.storage.postgres.steps import Ask, asked, drive
 from ordermgmt.storage.postgres.texts import Blobs, Numbers, Texts
+from ordermgmt.storage.postgres.wire import Wire
 from ordermgmt.testing.conformance.storage import (
     StorageContract,
     increment,
@@ -40,6 +41,16 @@ class TestPostgresStorage(StorageContract):
     def reopen(self, storage):
         storage.close()
         return PostgresStorage(self.postgres.uri, schema=self.schema)
+
+
+class TestPostgresStorageWithALibpqThatKnowsNoPipeline(TestPostgresStorage):
+    @pytest.fixture
+    def storage(self, postgres, postgres_storage, monkeypatch):
+        monkeypatch.setattr(psycopg.Pipeline, "is_supported", lambda: False)
+        monkeypatch.setattr(Wire, "asked", None)  # nobody may call it
+        self.postgres, self.schema = postgres, postgres_storage.schema
+        with closing(PostgresStorage(postgres.uri, schema=self.schema)) as storage:
+            yield storage
 
 
 class HostsPool:

@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from ordermgmt.errors import Conflict, Misconfigured, OrderManagementError, OutcomeUnknown, StorageBusy, StorageFailed
 from ordermgmt.storage import AsyncPostgresStorage, NewerSchema, PostgresStorage
 from ordermgmt.storage.postgres.steps import drive_async
+from ordermgmt.storage.postgres.wire import Wire
 from ordermgmt.testing.conformance.storage import increment, save, written
 from ordermgmt.testing.conformance.storage_async import AsyncStorageContract, Blocking, increment_async
 from tests.faults.postgres_line import AFTER, BEFORE, line_to
@@ -39,6 +40,13 @@ class TestAsyncPostgresStorage(AsyncStorageContract):
     def reopen(self, storage: Any) -> Any:
         storage.close()
         return storage.beside(AsyncPostgresStorage(self.uri, schema=self.schema))
+
+
+class TestAsyncPostgresStorageWithALibpqThatKnowsNoPipeline(TestAsyncPostgresStorage):
+    @pytest.fixture(autouse=True)
+    def old_libpq(self, monkeypatch):
+        monkeypatch.setattr(psycopg.AsyncPipeline, "is_supported", lambda: False)
+        monkeypatch.setattr(Wire, "asked", None)  # nobody may call it
 
 
 class TestAsyncPostgresStorageOnAPoolOfTheHosts(AsyncStorageContract):

@@ -156,7 +156,8 @@ class AsyncOwn:
             await drive_async(judging(), partial(act_async, connection))
             await connection.execute(self._session)
             adapt(connection.adapters)
-            self._wires[connection] = Wire(connection.pgconn)
+            if psycopg.AsyncPipeline.is_supported():
+                self._wires[connection] = Wire(connection.pgconn)
         except BaseException:
             await connection.close()
             raise
@@ -185,8 +186,9 @@ class AsyncOwn:
         self._places.release()
 
     async def asked(self, connection: AsyncConnection, ask: Ask) -> list[Any]:
-        """What it answers."""
-        return await connection.wait(self._wires[connection].asked(ask))
+        """What it answers; to a cursor where libpq is older than 14 and can send only one statement at a time."""
+        wire = self._wires.get(connection)
+        return await (asked_async(connection, ask) if wire is None else connection.wait(wire.asked(ask)))
 
     async def close(self) -> None:
         """Close what is idle now; what is lent is closed when it comes back."""

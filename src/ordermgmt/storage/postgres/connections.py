@@ -168,15 +168,17 @@ class Own:
             judge(connection)
             connection.execute(self._session)
             adapt(connection.adapters)
-            self._wires[connection] = Wire(connection.pgconn)
+            if psycopg.Pipeline.is_supported():
+                self._wires[connection] = Wire(connection.pgconn)
         except BaseException:
             connection.close()
             raise
         return connection
 
     def asked(self, connection: Connection, ask: Ask) -> list[Any]:
-        """What it answers."""
-        return connection.wait(self._wires[connection].asked(ask))
+        """What it answers; to a cursor where libpq is older than 14 and can send only one statement at a time."""
+        wire = self._wires.get(connection)
+        return asked(connection, ask) if wire is None else connection.wait(wire.asked(ask))
 
     def keep(self, connection: Connection) -> None:
         """Take a connection that was opened apart from the others."""
