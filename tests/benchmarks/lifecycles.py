@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from unittest.mock import patch
 
 import psycopg
@@ -175,26 +175,36 @@ class PostgresFloor(Floor):
         super().__init__(run, lives)
 
 
-def compared(contestants: dict[str, Callable[[], None]], lives: int = LIVES) -> dict[str, list[float]]:
-    """Milliseconds a life, round by round: every contestant in every round, so that noise meets all of them."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+class Took(NamedTuple):
+    """Milliseconds a life."""
+
+    waited: float
+    processor: float
+    """Of this process: the database's server has its own."""
+
+
+def compared(contestants: dict[str, Callable[[], None]], lives: int = LIVES) -> dict[str, list[Took]]:
+    """What a life took, round by round: every contestant in every round, so that noise meets all of them."""
+    times: dict[str, list[Took]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):
         for name, one in contestants.items():
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), time.process_time()
             for _ in range(lives):
                 one()
-            times[name].append((time.perf_counter() - began) / lives * 1e3)
+            waited, processor = time.perf_counter() - began, time.process_time() - spent
+            times[name].append(Took(waited / lives * 1e3, processor / lives * 1e3))
     return times
 
 
-def told(title: str, times: dict[str, list[float]]) -> None:
+def told(title: str, times: dict[str, list[Took]]) -> None:
     """Medians, and the median of the ratios to the first contestant within a round."""
     floor = next(iter(times.values()))
-    rows = [
-        (name, statistics.median(some), statistics.median(one / base for one, base in zip(some, floor, strict=True)))
-        for name, some in times.items()
-    ]
-    table(title, ("", "ms", "× the floor"), [(name, ms, f"{ratio:.2f}") for name, ms, ratio in rows])
+    rows: list[tuple[Any, ...]] = []
+    for name, some in times.items():
+        ratio = statistics.median(one.waited / base.waited for one, base in zip(some, floor, strict=True))
+        waited, processor = map(statistics.median, zip(*some, strict=True))
+        rows.append((name, waited, f"{ratio:.2f}", processor))
+    table(title, ("", "ms", "× the floor", "processor, ms"), rows)
 
 
 def ours(storage: Storage) -> Callable[[], None]:
@@ -204,7 +214,7 @@ def ours(storage: Storage) -> Callable[[], None]:
     return lambda: live(shop, f"o{next(numbers)}")
 
 
-def on_sqlite(folder: Path, journal: str, synchronous: str) -> dict[str, list[float]]:
+def on_sqlite(folder: Path, journal: str, synchronous: str) -> dict[str, list[Took]]:
     """Raw SQL, this library, and `eventsourcing`, each on a file of its own, all with the same settings."""
     with patch.object(connections, "journal_for", lambda version: (journal, synchronous)):
         contestants = {
@@ -222,7 +232,7 @@ def on_sqlite(folder: Path, journal: str, synchronous: str) -> dict[str, list[fl
         return compared(contestants)
 
 
-def on_postgres() -> dict[str, list[float]]:
+def on_postgres() -> dict[str, list[Took]]:
     """The same on a server of its own, whose files lie on the disk."""
     with patch.object(servers, "IN_MEMORY", Path("nowhere")), servers.server() as server:
         contestants = {
