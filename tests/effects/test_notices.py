@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pytest
 
 from ordermgmt import ManualClock, Succeeded, WebhookRejected
 from ordermgmt.engine.adapters import Notice
-from ordermgmt.engine.inbox import TRIES_MAX, Message
+from ordermgmt.engine.inbox import TRIES_MAX, KeepMessage, Message
+from ordermgmt.engine.working import Worker
 from ordermgmt.payments.model import CAPTURED, Fact
 from ordermgmt.testing.fakes import webhooks
 from tests.effects.stage import HOUR, MINUTE, Card, Stage
@@ -202,6 +204,49 @@ class TestTheInbox:
         assert [one.status for one in stage.shop.find(Message)] == ["applied"]
         assert stage.payment().amounts.authorised == 3000
         assert not stage.discrepancies()
+
+    def test_what_is_settled_while_its_notice_is_looked_at_is_not_missed(self, monkeypatch: pytest.MonkeyPatch):
+        stage = Stage(lambda clock: Card.neither(clock=clock))
+        stage.ask("Authorise")
+        stage.card.lose_next("Authorise")
+        stage.run(MINUTE)
+        (parked,) = stage.shop.effects.parked()
+        done = stage.card.books.find(parked.key)
+        stage.shop.receive_webhook("card", *stage.card.webhook_for(done, with_key=False))
+        meaning = Worker.meaning
+
+        def settled_meanwhile(self: Worker, message: Message) -> Any:
+            news = yield from meaning(self, message)
+            if message.last_try and stage.shop.effects.parked():
+                outcome = Succeeded(done.result, done.reference)
+                stage.shop.effects.resolve(parked.effect_id, outcome, evidence="its dashboard")
+            return news
+
+        monkeypatch.setattr(Worker, "meaning", settled_meanwhile)
+        stage.run(1000 * HOUR)
+        assert not stage.shop.effects.parked()
+        assert [one.status for one in stage.shop.find(Message)] == ["applied"]
+        assert not stage.discrepancies()
+
+    def test_whoever_slept_since_an_earlier_try_gives_nothing_up(self):
+        stage = Stage()
+        stranger = Notice(
+            event_id="evt-1",
+            reference="txn-of-nobody",
+            result=(Fact(kind=CAPTURED, transaction_id="t-1", minor=100, currency="EUR"),),
+        )
+        headers, body = webhooks.signed([stranger], secret="whsec_fake", at=stage.clock.now())
+        stage.shop.receive_webhook("card", headers, body)
+        message = stage.shop.find(Message)[0]
+        while not message.last_try:
+            stage.clock.set(message.due)
+            stage.shop.run_due()
+            (message,) = stage.shop.find(Message)
+        for tries in range(message.tries):
+            stage.shop.handle(KeepMessage(message_id=message.message_id, tries=tries))
+            assert stage.shop.find(Message)[0] == message
+        stage.shop.handle(KeepMessage(message_id=message.message_id, tries=message.tries))
+        assert stage.shop.find(Message)[0].status == "given_up"
 
     def test_what_came_before_all_that_is_in_doubt_is_given_up(self):
         stage = Stage(lambda clock: Card.neither(clock=clock))

@@ -988,7 +988,10 @@ GOLDEN: list[tuple[Any, bytes]] = [
     ),
     (
         ShipmentDelivered(status="delivered", occurred_at=pendulum.datetime(2026, 1, 31, 9, 30)),
-        b'{"type":"ShipmentDelivered","v":1,"data":{"status":"delivered","occurred_at":"2026-01-31T09:30:00.000000Z"}}',
+        (
+            b'{"type":"ShipmentDelivered","v":1,"data":{"status":"delivered",'
+            b'"occurred_at":"2026-01-31T09:30:00.000000Z","stage":""}}'
+        ),
     ),
 ]
 

@@ -38,6 +38,7 @@ from ordermgmt import (
     PutAwayStock,
     RecordDelivery,
     RecordLabel,
+    RecordNoTracking,
     RecordScan,
     RecordUndeliverable,
     Refund,
@@ -492,6 +493,40 @@ def test_a_late_scan_moves_only_units_that_still_stand_where_it_starts(shop: Ord
     shop.handle(RecordDelivery(shipment_id="A:s1"))
 
     assert units(shop, "A") == {"delivered": 1, "cancelled": 2}
+
+
+def test_a_lost_parcel_that_turns_up_brings_its_own_units(shop: OrderManagement):
+    unplanned(shop)
+    for shipment_id, quantity in (("lost", 1), ("other", 2)):
+        planned(shop, shipment_id, ("A", "1", quantity))
+        shop.handle(PackShipment(shipment_id=shipment_id))
+        shop.handle(HandOverShipment(shipment_id=shipment_id))
+    shop.handle(RecordUndeliverable(shipment_id="lost"))
+
+    shop.handle(RecordDelivery(shipment_id="lost"))
+    assert units(shop, "A") == {"delivered": 1, "shipped": 2}
+
+    shop.handle(RecordUndeliverable(shipment_id="other"))
+    assert units(shop, "A") == {"delivered": 1, "undeliverable": 2}
+
+
+def test_a_carrier_that_will_not_say_where_a_parcel_is_is_complained_of(shop: OrderManagement, parcels: FakeCarrier):
+    parcels.decline_next("Track")
+    sent(shop, "A", carrier="parcel")
+    shop.settle("A")
+
+    assert [one.reason for one in shop.find(Discrepancy)] == [
+        "parcel does not tell where it is (declined); say it with RecordDelivery or RecordUndeliverable"
+    ]
+    assert (parcel(shop).status, units(shop, "A")) == ("shipped", {"shipped": 3})
+
+
+def test_a_carrier_need_not_say_where_a_parcel_is_that_has_arrived(shop: OrderManagement):
+    arrived(shop, "A", carrier="parcel")
+
+    shop.handle(RecordNoTracking(shipment_id="A:s1", code="purged"))
+
+    assert not shop.find(Discrepancy)
 
 
 def test_units_given_up_are_given_back_to_the_customer(shop: OrderManagement):

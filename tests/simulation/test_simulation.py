@@ -56,6 +56,19 @@ def test_no_law_is_broken_in_worlds_old_and_new() -> None:
     assert summary.steps >= STEPS
 
 
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        pytest.param(598, False, id="a carrier that would not say where a parcel is, and nobody was told"),
+        pytest.param(694, False, id="a notice given up by a worker who had slept since an earlier try"),
+        pytest.param(16, True, id="a judge took money that was asked before an amendment for asked too early"),
+        pytest.param(67, True, id="a lost parcel that turned up took the units of another one"),
+    ],
+)
+def test_long_worlds_that_once_broke_a_law(seed: int, changes: bool) -> None:
+    simulate(seed=seed, steps=2000, changes=changes)
+
+
 @pytest.mark.parametrize("seed", [1, 4])
 def test_the_same_seed_makes_the_same_history(seed: int) -> None:
     assert simulate(seed=seed, steps=400).digest == simulate(seed=seed, steps=400).digest

@@ -375,6 +375,13 @@ WORDS: Mapping[type[Event], tuple[int, str, Tell]] = {
         "red",
         lambda one, event, whole: f"{whole.shipments[one.id].carrier} sold no label{_because(event.code)}",
     ),
+    shipments.TrackingDeclined: (
+        HEARD,
+        "red",
+        lambda one, event, whole: (
+            f"{whole.shipments[one.id].carrier} does not tell where the parcel is{_because(event.code)}"
+        ),
+    ),
     shipments.LabelVoidAsked: (
         ASKED,
         "dim",

@@ -120,6 +120,8 @@ class KeepMessage(News[Message]):
     """A notice fits nothing yet: look at it again later."""
 
     message_id: str
+    tries: int
+    """How often it had been tried when this was asked: a later try is judged anew."""
     in_doubt: bool = False
     """True while nobody knows what became of something that was sent to its provider before it came.  It may tell of
     that, under a name that is not known here yet, and is not given up before that is settled."""
@@ -150,7 +152,7 @@ def _news_of(command: ApplyMessage, events: tuple[Event, ...]) -> Replies:
 
 def _keep(command: KeepMessage, state: Message | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     message = require(state, KIND, command.message_id)
-    if message.status != "received" or message.due > at:
+    if message.status != "received" or message.tries != command.tries:
         return
     if message.last_try and not command.in_doubt:
         yield MessageGivenUp()

@@ -215,11 +215,13 @@ class Worker:
             message = self.assembly.codec.look(one.row.doc)
             if not isinstance(message, Message):
                 continue
+            # Asked first: what is settled from now on is seen where its meaning is looked for.
+            in_doubt = yield from self._in_doubt(message)
             news = yield from self.meaning(message)
             command: News[Any] = (
                 ApplyMessage(message_id=message.message_id, news=news)
                 if news
-                else KeepMessage(message_id=message.message_id, in_doubt=(yield from self._in_doubt(message)))
+                else KeepMessage(message_id=message.message_id, tries=message.tries, in_doubt=in_doubt)
             )
             results: Sequence[Result] = yield Handle((command,))
             if results[0].error is not None:

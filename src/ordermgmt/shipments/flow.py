@@ -24,6 +24,7 @@ from .messages import (
     RecordLabel,
     RecordLabelVoided,
     RecordNoLabel,
+    RecordNoTracking,
     RecordScan,
     RecordUndeliverable,
     ShipmentCancelled,
@@ -35,6 +36,7 @@ from .messages import (
     ShipmentStep,
     ShipmentUndeliverable,
     Track,
+    TrackingDeclined,
     TrimShipment,
     VoidLabel,
 )
@@ -120,12 +122,12 @@ def ask_where_it_is(event: ShipmentHandedOver, shipment: Shipment) -> Replies:
 
 def units_arrive(event: ShipmentDelivered, shipment: Shipment) -> Replies:
     if event.status is not None:  # a scan of a parcel that is not on its way moves nothing of another parcel
-        yield from _moves(shipment.contents, ("deliver",), partly=True)
+        yield from _moves(shipment.contents, ("deliver",), source=event.stage, partly=True)
 
 
 def units_do_not_arrive(event: ShipmentUndeliverable, shipment: Shipment) -> Replies:
     if event.status is not None:
-        yield from _moves(shipment.contents, ("fail",), partly=True)
+        yield from _moves(shipment.contents, ("fail",), source=event.stage, partly=True)
 
 
 # Compensation.
@@ -173,17 +175,28 @@ def tell_of_no_label(event: LabelDeclined, shipment: Shipment) -> Replies:
     yield Disagreement(f"{shipment.carrier} sold no label ({event.code or 'no reason'}); ask anew with AskLabel")
 
 
+def tell_of_no_tracking(event: TrackingDeclined, shipment: Shipment) -> Replies:
+    if shipment.status == "shipped":  # else it is known already where it ended
+        yield Disagreement(
+            f"{shipment.carrier} does not tell where it is ({event.code or 'no reason'}); "
+            "say it with RecordDelivery or RecordUndeliverable"
+        )
+
+
 def tell_of_label_not_voided(event: LabelVoided, shipment: Shipment) -> Replies:
     if event.refused:
         yield Disagreement(f"{shipment.carrier} did not take label {event.tracking_number} back ({event.refused})")
 
 
-def _moves(contents: Iterable[Content], arrows: tuple[str, ...], *, partly: bool = False) -> Replies:
-    """One `MoveUnits` per order: each line's units walk the arrows one after the other."""
+def _moves(contents: Iterable[Content], arrows: tuple[str, ...], *, source: str = "", partly: bool = False) -> Replies:
+    """One `MoveUnits` per order: each line's units walk the arrows one after the other.
+
+    `source` is where they stand, for a line's other units may stand elsewhere where the same arrow starts too.
+    """
     by_order: dict[str, list[Move]] = {}
     for content in contents:
         moves = by_order.setdefault(content.order_id, [])
-        moves += [_move(content.line_id, arrow, content.quantity) for arrow in arrows]
+        moves += [_move(content.line_id, arrow, content.quantity, source) for arrow in arrows]
     for order_id, moves in by_order.items():
         if moves:
             yield _move_units(order_id=order_id, moves=tuple(moves), partly=partly)
@@ -205,6 +218,7 @@ REACTIONS = story(
     on(LabelVoidAsked, give_the_label_back),
     on(LabelDeclined, tell_of_no_label),
     on(LabelVoided, tell_of_label_not_voided),
+    on(TrackingDeclined, tell_of_no_tracking),
 )
 
 
@@ -233,9 +247,13 @@ def void_answered(effect: VoidLabel, outcome: Outcome) -> Iterable[News[Shipment
 
 
 def track_answered(effect: Track, outcome: Outcome) -> Iterable[News[Shipment]]:
-    if not isinstance(outcome, Succeeded | Pending):
-        return
-    yield from _scans(effect.shipment_id, outcome.result or ())
+    match outcome:
+        case Succeeded(result=scans) | Pending(result=scans):
+            yield from _scans(effect.shipment_id, scans or ())
+        case Declined(code=code):
+            yield RecordNoTracking(shipment_id=effect.shipment_id, code=code)
+        case _:
+            return
 
 
 def heard(shipment: Shipment, scans: Iterable[Scan]) -> Iterable[News[Shipment]]:

@@ -234,6 +234,13 @@ class RecordNoLabel(ShipmentNews):
 
 
 @frozen(kw_only=True)
+class RecordNoTracking(ShipmentNews):
+    """The carrier will not say where it is."""
+
+    code: str = field(default="", validator=checked_note)
+
+
+@frozen(kw_only=True)
 class RecordLabelVoided(ShipmentNews):
     """The carrier has taken a label back, or said no to that."""
 
@@ -292,6 +299,8 @@ class ShipmentDelivered(Event):
 
     trigger: ClassVar[str | None] = "deliver"
     occurred_at: DateTime
+    stage: str = ""
+    """The status it came out of, in which its units stand."""
 
 
 @frozen(kw_only=True)
@@ -301,6 +310,8 @@ class ShipmentUndeliverable(Event):
     trigger: ClassVar[str | None] = "fail"
     occurred_at: DateTime
     note: str
+    stage: str = ""
+    """The status it came out of, in which its units stand."""
 
 
 @frozen(kw_only=True)
@@ -345,6 +356,13 @@ class LabelBought(Event):
 @frozen(kw_only=True)
 class LabelDeclined(Event):
     """The carrier sold no label."""
+
+    code: str
+
+
+@frozen(kw_only=True)
+class TrackingDeclined(Event):
+    """The carrier does not tell where it is."""
 
     code: str
 

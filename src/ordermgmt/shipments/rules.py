@@ -33,6 +33,7 @@ from .messages import (
     RecordLabel,
     RecordLabelVoided,
     RecordNoLabel,
+    RecordNoTracking,
     RecordScan,
     RecordUndeliverable,
     ScanRecorded,
@@ -45,6 +46,7 @@ from .messages import (
     ShipmentReaddressed,
     ShipmentTrimmed,
     ShipmentUndeliverable,
+    TrackingDeclined,
     TrimShipment,
     shipment_key,
 )
@@ -304,13 +306,13 @@ def _void(shipment: Shipment) -> Iterable[Event]:
 def deliver(command: RecordDelivery, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     shipment = require(state, "shipment", command.shipment_id)
     if shipment.status != "delivered":
-        yield ShipmentDelivered(occurred_at=command.occurred_at or at)
+        yield ShipmentDelivered(occurred_at=command.occurred_at or at, stage=shipment.status)
 
 
 def fail(command: RecordUndeliverable, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     shipment = require(state, "shipment", command.shipment_id)
     if shipment.status != "undeliverable":
-        yield ShipmentUndeliverable(occurred_at=command.occurred_at or at, note=command.note)
+        yield ShipmentUndeliverable(occurred_at=command.occurred_at or at, note=command.note, stage=shipment.status)
 
 
 def scan(command: RecordScan, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
@@ -334,6 +336,11 @@ def record_label(command: RecordLabel, state: Shipment | None, seen: Seen, at: D
 def record_no_label(command: RecordNoLabel, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     require(state, "shipment", command.shipment_id)
     yield LabelDeclined(code=command.code)
+
+
+def record_no_tracking(command: RecordNoTracking, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
+    require(state, "shipment", command.shipment_id)
+    yield TrackingDeclined(code=command.code)
 
 
 def record_voided(command: RecordLabelVoided, state: Shipment | None, seen: Seen, at: DateTime) -> Iterable[Event]:
@@ -419,4 +426,5 @@ EVOLVE: Mapping[type[Event], Evolve] = {
     LabelVoidAsked: evolve_void_asked,
     LabelVoided: evolve_step,
     ScanRecorded: evolve_scanned,
+    TrackingDeclined: evolve_step,
 }

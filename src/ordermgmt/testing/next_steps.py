@@ -69,6 +69,7 @@ from ..shipments.messages import (
     RecordLabel,
     RecordLabelVoided,
     RecordNoLabel,
+    RecordNoTracking,
     RecordScan,
     RecordUndeliverable,
 )
@@ -280,6 +281,7 @@ def _of_shipment(shipment: Shipment) -> Iterator[News[Any]]:
     yield RecordDelivery(shipment_id=shipment_id)
     yield RecordUndeliverable(shipment_id=shipment_id, note="nobody there")
     yield RecordNoLabel(shipment_id=shipment_id, code="no_such_street")
+    yield RecordNoTracking(shipment_id=shipment_id, code="no_such_number")
     for number in (f"late-{shipment_id}", shipment.label.tracking_number if shipment.label else "none"):
         yield RecordLabel(shipment_id=shipment_id, label=Label(tracking_number=number))
         yield RecordLabelVoided(shipment_id=shipment_id, tracking_number=number)

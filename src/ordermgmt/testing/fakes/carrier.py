@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from pendulum import DateTime
 
@@ -115,8 +116,7 @@ class FakeCarrier:
         """See `Carrier.execute`."""
         self.requests.append(request)
         if isinstance(request, Track):
-            self.asked[key] += 1
-            return self._track(request)
+            return self._intake.ask(request, key, deadline, partial(self._track, request))
         return self._intake.take(request, key, deadline)
 
     def lookup(self, request: CarrierEffect, *, key: str, deadline: timedelta) -> Outcome | NotThere | CannotTell:

@@ -86,6 +86,26 @@ class Intake:
         time.sleep(deadline.total_seconds())
         raise ProviderTimeout("not executed, and no answer before the deadline")
 
+    def ask(self, request: Any, key: str, deadline: timedelta, answer: Callable[[], Outcome]) -> Outcome:
+        """A question has come, which changes nothing and may be asked again: nothing of it is remembered."""
+        with self.lock:
+            self.asked[key] += 1
+            step = self.script.next(request, named=True)
+        match step:
+            case "decline":
+                return Declined("declined", "the provider said no")
+            case "put_off":
+                return RetryLater(timedelta(seconds=1))
+            case "break":
+                raise ProviderBroke("an error of the provider's own")
+            case "fail" | "lose":
+                raise ProviderTimeout("no answer")
+            case "hang":
+                time.sleep(deadline.total_seconds())
+                raise ProviderTimeout("no answer before the deadline")
+            case _:
+                return answer()
+
     def look(self, key: str) -> Outcome | NotThere:
         """What became of the request with this key; nothing is changed."""
         with self.lock:

@@ -26,11 +26,11 @@ class Script:
         """This shall happen to the next request of this type."""
         self.steps.append((what, which))
 
-    def next(self, request: object) -> str:
-        """What happens to this request; '' for what is usual."""
+    def next(self, request: object, *, named: bool = False) -> str:
+        """What happens to this request; '' for what is usual.  `named`: only steps that name its type."""
         kind = type(request).__name__
         for n, (what, which) in enumerate(self.steps):
-            if which in ("", kind):
+            if which == kind or (not which and not named):
                 del self.steps[n]
                 return what
         return ""

@@ -32,6 +32,8 @@ class Judgement:
     def __init__(self, world: World) -> None:
         self.world = world
         self.breach = world.breach
+        self._worth: dict[str, int] = {}
+        """Of an order: the most that what had left the house was ever worth."""
 
     @property
     def watch(self) -> Watch:
@@ -142,7 +144,9 @@ class Judgement:
         if (len(of_labels), of_labels.count("VoidLabel")) != (shipment.labels, shipment.voided):
             wanted = f"parcel {id} wants {shipment.labels} things of its carrier, {shipment.voided} of them voids"
             self.breach("E10", f"{wanted}; asked was {of_labels}")
-        if any(intent.status == "failed" for intent, _ in asked):
+        # A carrier that did not say where it is need not be complained of once that is known.
+        known = self._arrived(id)
+        if any(intent.status == "failed" and not (known and intent.kind == "Track") for intent, _ in asked):
             self._told("shipment", id)
         self._addressed(shipment)
         carried = shipment.carrier and shipment.label is not None and shipment.handed_over_at is not None
@@ -212,8 +216,10 @@ class Judgement:
         out = order.count(*GONE_OUT)
         most = sum(charge.minor for charge in order.charges) if out else 0
         most += sum(_dearest(line, line.count(*GONE_OUT)) for line in order.lines.values())
+        self._worth[order.order_id] = ever = max(most, self._worth.get(order.order_id, 0))
+        if order.amended:  # what was asked in good faith is given back where an amendment makes the order cheaper
+            most = ever
         # A webhook without our key tells of a capture while the ask for it still counts as pending: not twice.
-        # What was taken in good faith is given back where an amendment makes the order cheaper afterwards.
         back = order.money.refund_pending if order.amended else 0
         collected = max(order.money.paid - back, order.money.capture_pending)
         own = any(p is not None and self._acted(p.gateway, p.payment_id) for p in self._payments(order))

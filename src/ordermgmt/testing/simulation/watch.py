@@ -30,7 +30,13 @@ from ...payments.model import Payment
 from ...refunds.messages import RefundRequested
 from ...refunds.model import Refund
 from ...settings import DEFAULT_CAPABILITIES
-from ...shipments.messages import LabelBought, LabelDeclined, LabelVoided, ShipmentUndeliverable
+from ...shipments.messages import (
+    LabelBought,
+    LabelDeclined,
+    LabelVoided,
+    ShipmentUndeliverable,
+    TrackingDeclined,
+)
 from ...shipments.model import Shipment
 from ...stock.messages import (
     StockIssued,
@@ -63,6 +69,7 @@ _TRACELESS = (
     LabelVoided,
     MessageContradicted,
     MoneyAsked,
+    TrackingDeclined,
     UnitsCancelled,
 )
 _TELLING = {event for one in (*DEFAULT_CAPABILITIES, *ENGINES_OWN) for event in one.evolve} - {*_TRACELESS}
