@@ -10,9 +10,10 @@
     │   ├── NewerVersion            written by a newer release than this one
     │   └── …                       each capability's own refusals, in its rules
     ├── CommandIdReused             the same command id with other content
-    ├── Conflict                    somebody else was faster, again and again; try later
+    ├── Conflict                    somebody else was faster, again and again; try again
     ├── StorageFailed               the store could not do it; says why
-    │   └── StorageBusy             the store was locked for longer than we wait
+    │   ├── StorageBusy             the store was locked for longer than we wait
+    │   └── NewerSchema             a newer release has changed the store's tables
     ├── OutcomeUnknown              nobody can say whether it was saved; repeat it under its command id
     ├── TooManyFollowUps            reactions did not come to rest; a bug in a flow
     ├── Misconfigured               the shop was put together wrongly
@@ -145,7 +146,7 @@ class Conflict(OrderManagementError):
 
     def __str__(self) -> str:
         rows = ", ".join(f"{kind} {id}" for kind, id in self.keys) or "some rows"
-        return f"{rows} changed meanwhile, again and again; try again later"
+        return f"{rows} changed meanwhile; try again, and in a transaction of your own from its beginning"
 
 
 class StorageFailed(OrderManagementError):
@@ -156,6 +157,10 @@ class StorageBusy(StorageFailed):
     """The store was locked by others for longer than we were told to wait; try again."""
 
     retryable = True
+
+
+class NewerSchema(StorageFailed):
+    """The store was written by a newer release, which knows tables that this one does not; upgrade ordermgmt."""
 
 
 class OutcomeUnknown(OrderManagementError):

@@ -199,6 +199,20 @@ class TestBackup:
             assert len(shop.find(Order)) == 3
         assert [path.name for path in tmp_path.iterdir() if ".part" in path.name] == []
 
+    def test_a_store_that_is_not_whole_yet_is_neither_judged_nor_exported(
+        self, file: Path, tmp_path: Path, run: Run
+    ) -> None:
+        assert run("export", "--db", file, tmp_path / "whole.jsonl")[0] == 0
+        lines = (tmp_path / "whole.jsonl").read_text("utf-8").splitlines(keepends=True)
+        (tmp_path / "half.jsonl").write_text("".join(lines[: len(lines) // 2]), "utf-8")
+        half = tmp_path / "half.db"
+        assert run("import-store", tmp_path / "half.jsonl", "--db", half)[0] != 0
+        for command in (["verify", "--db", half], ["export", "--db", half, tmp_path / "again.jsonl"]):
+            code, _, err = run(*command)
+            assert (code, "import-store" in err) == (2, True)
+        assert run("import-store", tmp_path / "whole.jsonl", "--db", half)[0] == 0
+        assert run("verify", "--db", half)[0] == 0
+
     def test_a_server_is_left_to_its_own_tools(self, tmp_path: Path, postgres: Server, run: Run) -> None:
         code, _, err = run("backup", "--db", postgres.uri, tmp_path / "copy.db")
         assert code == 2

@@ -295,6 +295,15 @@ class TestWhatIsRefused:
 
 
 class TestWithOthers:
+    def test_threads_that_share_the_hosts_connection_take_turns(self, shop: OrderManagement, path: Path) -> None:
+        with closing(sqlite3.connect(path, check_same_thread=False)) as host:
+            host.execute("PRAGMA synchronous = EXTRA")
+            with ThreadPoolExecutor(8) as threads:
+                told = list(threads.map(lambda n: shop.within(host).handle(buy(f"A-{n}")), range(10)))
+            host.commit()
+        assert sorted(order.order_id for order in shop.find(Order)) == sorted(order.order_id for order in told)
+        laws_hold(shop)
+
     def test_whoever_is_locked_out_is_told_to_begin_again(
         self, shop: OrderManagement, host: sqlite3.Connection, path: Path
     ) -> None:

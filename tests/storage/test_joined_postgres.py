@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -136,7 +137,50 @@ class TestInTheHostsTransaction:
         laws_hold(shop)
 
 
+class TestTheFeed:
+    """Within a transaction nobody is waited for: it ends before a number that may still come."""
+
+    @pytest.fixture
+    def known(self, shop: OrderManagement, uri: str) -> int:
+        """The position before a number that is missing for ever, after which a cup came."""
+        with psycopg.connect(uri) as host:
+            shop.within(host).handle(ReceiveStock(sku="pen", quantity=1))
+            host.rollback()
+        shop.handle(ReceiveStock(sku="cup", quantity=1))
+        return shop.feed()[-1].position
+
+    def test_it_passes_over_what_was_undone(self, known: int, shop: OrderManagement, uri: str) -> None:
+        with psycopg.connect(uri) as host:
+            inside = shop.within(host)
+            assert [one.id for one in inside.feed(after=known)] == ["main/cup"]
+            inside.handle(ReceiveStock(sku="hat", quantity=1))
+            assert [one.id for one in inside.feed(after=known)] == ["main/cup", "main/hat"]
+            host.rollback()
+
+    def test_it_passes_over_nothing_that_may_still_be_committed(
+        self, known: int, shop: OrderManagement, uri: str
+    ) -> None:
+        with psycopg.connect(uri) as host, psycopg.connect(uri) as other:
+            shop.within(other).handle(ReceiveStock(sku="pen", quantity=1))
+            assert shop.within(host).feed(after=known) == []
+            other.commit()
+            assert [one.id for one in shop.within(host).feed(after=known)] == ["main/cup", "main/pen"]
+            host.rollback()
+
+    def test_a_snapshot_cannot_know_what_was_committed_since(self, known: int, shop: OrderManagement, uri: str) -> None:
+        with psycopg.connect(uri) as host:
+            host.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            assert shop.within(host).feed(after=known) == []
+            host.rollback()
+
+
 class TestWithOthers:
+    def test_threads_that_share_the_hosts_connection_take_turns(self, shop: OrderManagement, uri: str) -> None:
+        with psycopg.connect(uri) as host, ThreadPoolExecutor(8) as threads:
+            told = list(threads.map(lambda n: shop.within(host).handle(buy(f"A-{n}")), range(10)))
+        assert sorted(order.order_id for order in shop.find(Order)) == sorted(order.order_id for order in told)
+        laws_hold(shop)
+
     def test_a_deadlock_between_two_hosts_is_told_to_one_of_them_as_retryable(
         self, shop: OrderManagement, uri: str
     ) -> None:
@@ -185,6 +229,21 @@ class TestWithOthers:
 
 
 class TestWhatIsRefused:
+    def test_a_pipeline_is_left_first(self, shop: OrderManagement, uri: str) -> None:
+        with psycopg.connect(uri) as connection:
+            with connection.pipeline(), pytest.raises(Misconfigured, match="pipeline mode"):
+                shop.within(connection).handle(buy("A-1"))
+            shop.within(connection).handle(buy("A-1"))
+        assert shop.get(Order, "A-1").status == "confirmed"
+
+    def test_a_connection_of_sqlalchemys_that_is_closed(self, shop: OrderManagement, uri: str) -> None:
+        engine = sqlalchemy.create_engine(uri.replace("postgresql:", "postgresql+psycopg:"))
+        connection = engine.connect()
+        connection.close()
+        with pytest.raises(StorageFailed, match="closed"):
+            shop.within(connection).handle(buy("A-1"))
+        engine.dispose()
+
     def test_without_a_transaction_of_the_host_nothing_is_done(self, shop: OrderManagement, uri: str) -> None:
         with (
             psycopg.connect(uri, autocommit=True) as connection,

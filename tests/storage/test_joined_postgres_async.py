@@ -104,6 +104,15 @@ def test_a_refusal_leaves_the_rest_of_the_hosts_transaction_as_it_was(story, beg
     assert story(tell) == (["A-1", "A-3"], ["R-1"])
 
 
+def test_tasks_that_share_the_hosts_connection_take_turns(story, begun):
+    async def tell(shop):
+        async with begun() as connection:
+            told = await asyncio.gather(*(shop.within(connection).handle(buy(f"A-{n}")) for n in range(5)))
+            assert [order.order_id for order in told] == [f"A-{n}" for n in range(5)]
+
+    assert story(tell) == ([f"A-{n}" for n in range(5)], ["R-1"])
+
+
 def test_a_command_that_is_cancelled_leaves_the_hosts_transaction_in_use(story, begun):
     async def tell(shop):
         async with shop.storage.transaction() as holder:

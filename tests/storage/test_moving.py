@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import psycopg
 import pytest
 
 from ordermgmt import (
@@ -25,10 +27,12 @@ from ordermgmt import (
     ReceiveStock,
     StorageFailed,
 )
+from ordermgmt.cli.stores import at_rest
 from ordermgmt.engine.transaction import Storage
 from ordermgmt.storage import MemoryStorage, PostgresStorage, SqliteStorage
 from ordermgmt.storage.moving import export_store, fingerprint, import_store
 from ordermgmt.testing import FakePayments
+from ordermgmt.testing.conformance.storage import whole_feed
 from tests.servers import Server
 from tests.stories import ANN, card_pays, laws_hold, line
 
@@ -93,6 +97,40 @@ def test_what_is_moved_is_the_same_to_the_last_byte(source: str, target: str, st
     assert moved == fingerprint(one) == fingerprint(other)
     assert exported(other) == told
     assert [entry.hash for entry in other.feed()] == [entry.hash for entry in one.feed()]
+
+
+def fail(postgres: Server, storage: PostgresStorage) -> None:
+    """Events are undone after they had their numbers, so that these are missing in the feed from now on."""
+    with psycopg.connect(postgres.uri) as host:
+        OrderManagement(storage=storage).within(host).handle(ReceiveStock(sku="pen", quantity=1))
+        host.rollback()
+
+
+def test_commits_that_failed_on_a_server_leave_out_nothing(
+    stores: Callable[[str], Any], postgres: Server, tmp_path: Path
+) -> None:
+    one, other = stores("postgres"), stores("sqlite")
+    fail(postgres, one)
+    shop = live(one)
+    fail(postgres, one)
+    shop.handle(buy("Z-1"))
+    assert one.feed(limit=1)[0].position > 1
+    with at_rest(postgres.uri, one.schema) as still:
+        out = io.StringIO()
+        moved = export_store(still, out)
+    assert out.getvalue() == exported(one)
+    assert import_store(other, io.StringIO(out.getvalue())) == moved == fingerprint(one)
+    assert [entry.hash for entry in whole_feed(other)] == [entry.hash for entry in whole_feed(one)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_feed_that_does_not_tell_all_is_no_export(kind: str, stores: Callable[[str], Any]) -> None:
+    storage = stores(kind)
+    live(storage)
+    feed = storage.feed
+    storage.feed = lambda *, after=0, limit=1000: feed(after=after, limit=limit) if after < 3 else []
+    with patch("ordermgmt.storage.moving.PAGE", 3), pytest.raises(StorageFailed, match="the feed tells 3 events"):
+        exported(storage)
 
 
 @pytest.mark.parametrize("target", KINDS)

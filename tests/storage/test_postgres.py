@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool
 
 from ordermgmt.engine.transaction import Entry, Query
 from ordermgmt.errors import Conflict, InvalidInput, MissingExtra, StorageBusy, StorageFailed
@@ -205,6 +206,16 @@ def test_when_all_connections_are_in_use_the_store_is_busy(postgres, storage):
         closing(PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=0.05)) as small,
         small.transaction(),
         pytest.raises(StorageBusy, match="connections_max"),
+    ):
+        small.feed()
+
+
+def test_when_all_connections_of_the_hosts_pool_are_in_use_the_store_is_busy(postgres, storage):
+    with (
+        ConnectionPool(postgres.uri, min_size=1, max_size=1, timeout=0.05) as pool,
+        closing(PostgresStorage(pool, schema=storage.schema)) as small,
+        pool.connection(),
+        pytest.raises(StorageBusy, match="your pool had no connection free"),
     ):
         small.feed()
 

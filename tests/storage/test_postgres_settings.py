@@ -108,7 +108,9 @@ def test_a_schema_with_tables_of_somebody_else_is_refused(postgres, schema):
     refused(postgres.uri, "give the store a schema of its own", schema=schema)
 
 
-@pytest.mark.parametrize("name", ["", "Shop", "my shop", "a;b", 'a"b', "pg_shop", "1shop", "x" * 64, None])
+@pytest.mark.parametrize(
+    "name", ["", "Shop", "my shop", "a;b", 'a"b', "pg_shop", "information_schema", "1shop", "x" * 64, None]
+)
 def test_a_schema_name_that_is_not_plain_is_refused(name):
     refused("postgresql://", "lower-case letters", schema=name)
 
@@ -117,6 +119,11 @@ def test_what_is_no_connection_string_is_refused_without_repeating_it():
     with pytest.raises(Misconfigured, match="postgresql://user@host") as caught:
         PostgresStorage("shop.db password=secret nonsense")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("database", ["", " ", "postgresql://a\0b/shop"])
+def test_an_address_that_is_empty_or_cut_off_is_refused(database):
+    refused(database, "empty, or holds a NUL")
 
 
 @pytest.mark.parametrize("thing", [None, 5, object()])

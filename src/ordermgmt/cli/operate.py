@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from ..engine.assembly import Assembly
 from ..engine.effects import Declined, Intent, Succeeded
 from ..engine.instants import to_text
+from ..engine.transaction import UNFINISHED
 from ..errors import InvalidInput, Misconfigured
 from ..management import OrderManagement
 from ..payments.model import Fact
-from ..settings import DEFAULT_CAPABILITIES
+from ..settings import DEFAULT_CAPABILITIES, check_whole
 from ..shipments.model import Label
 from ..storage.moving import Moved, check_export, export_store, import_store
 from ..verify import Books, Report, check_all
@@ -127,6 +128,7 @@ def _verify(asked: argparse.Namespace, paper: Paper) -> int:
             store = shop.storage
         else:
             store = open_now.enter_context(stores.opened(str(asked.db), asked.schema))
+        check_whole(store.read([UNFINISHED]))
         totals = {one.kind: sum(store.statuses(one.kind).values()) for one in assembly.capabilities}
         with stores.Progress("verifying", totals) as progress:
             report: Report = check_all(Books(assembly, store), progress)

@@ -180,11 +180,11 @@ def at_rest(where: str, schema: str) -> Generator[Store]:
             pass
         import psycopg  # noqa: PLC0415 - an extra
 
-        from ..storage.postgres.joined import JoinedPostgresStorage  # noqa: PLC0415 - as above
+        from ..storage.postgres.joined import PostgresSnapshot  # noqa: PLC0415 - as above
 
         with psycopg.connect(where) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            yield JoinedPostgresStorage(connection, schema=schema)
+            yield PostgresSnapshot(connection, schema=schema)
         return
     with (
         opened(where, schema) as store,

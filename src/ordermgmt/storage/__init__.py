@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from ordermgmt.errors import NewerSchema
 from ordermgmt.storage.memory import MemoryStorage
-from ordermgmt.storage.sqlite.store import NewerSchema, SqliteStorage
+from ordermgmt.storage.sqlite.store import SqliteStorage
 
 if TYPE_CHECKING:
     from ordermgmt.storage.postgres.async_store import AsyncPostgresStorage as AsyncPostgresStorage

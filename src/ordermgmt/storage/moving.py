@@ -89,6 +89,8 @@ Progress = Callable[[str, int], None]
 def export_store(source: Storage, out: TextIO, progress: Progress | None = None) -> Moved:
     """Write everything in a store that nobody writes to meanwhile: a backup, a snapshot, or one that is at rest."""
     store = _movable(source)
+    if store.read([UNFINISHED]):
+        raise Misconfigured("the store is being filled from an export itself; end that first, with `import-store`")
     out.write(_json({"ordermgmt": FORMAT}) + "\n")
     count = _Count()
     for line in _lines(store, progress):
@@ -179,13 +181,21 @@ def _movable(store: Storage) -> Movable:
 
 def _lines(store: Movable, progress: Progress | None) -> Iterator[str]:
     """Everything, in an order that depends on nothing else."""
+    events = seen = 0
     for entry in _told_of("events", progress, _entries(store)):
+        events += 1
         key, version, doc, *texts, position = entry
         yield _json({"e": [position, *key, version, _text(doc), *texts]})
     for kind in store.kinds():
         if kind != UNFINISHED[0]:
             for row in _told_of(kind, progress, _rows(store, kind)):
+                seen += row.version if row.head else 0
                 yield _json({"r": [*row.key, row.version, _text(row.doc), row.head, row.at]})
+    if events != seen:
+        raise StorageFailed(
+            f"the feed tells {events} events, and the states come of {seen}: somebody writes to the store, or something"
+            " is missing there, and `verify` tells what"
+        )
     for value in _told_of("index values", progress, _index(store)):
         yield _json({"i": value})
     for one in _told_of("personal values", progress, _persons(store)):

@@ -26,6 +26,7 @@ from ordermgmt.storage.postgres.sessions import (
     checked_conninfo,
     failure,
     judging,
+    not_lent,
     session,
 )
 from ordermgmt.storage.postgres.steps import Ask, AsyncConnection, Close, Do, Pause, asked_async, drive_async
@@ -243,7 +244,7 @@ class AsyncHosts:
         try:
             connection = await lending.__aenter__()
         except psycopg.Error as error:
-            raise failure(error) from error
+            raise not_lent(error) from error
         try:
             autocommit = connection.autocommit
             if not autocommit:

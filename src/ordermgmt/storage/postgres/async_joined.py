@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
-from weakref import WeakSet
+from typing import Self, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 
@@ -19,8 +20,10 @@ from ordermgmt.storage.postgres.joined_course import JoinedCourse, answered, che
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.reading import Answer, AsyncReading
 from ordermgmt.storage.postgres.schema import checked_name
-from ordermgmt.storage.postgres.steps import AsyncConnection, drive_async
+from ordermgmt.storage.postgres.steps import AsyncConnection, Steps, drive_async
 from ordermgmt.storage.postgres.texts import Statements, adapt
+
+T = TypeVar("T")
 
 
 class AsyncJoinedPostgresStorage(AsyncReading):
@@ -40,11 +43,11 @@ class AsyncJoinedPostgresStorage(AsyncReading):
         self._sound = WeakSet[AsyncConnection]()
 
     def transaction(self) -> AsyncJoinedPostgresTransaction:
-        return AsyncJoinedPostgresTransaction(self)
+        return AsyncJoinedPostgresTransaction(self, self._texts)
 
     async def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         """As far as nothing is missing.  A follower reads on the library's own connection, where it can wait."""
-        return await self._ask(feed(self._texts, after, limit))
+        return await self._doing(feed(self._texts, after, limit))
 
     async def erase(self, subject: str) -> int:
         return await self._ask(questions.erase(self._texts, subject))
@@ -52,51 +55,75 @@ class AsyncJoinedPostgresStorage(AsyncReading):
     async def close(self) -> None:
         """Nothing: the connection is the host's."""
 
-    async def joined(self) -> tuple[AsyncConnection, JoinedCourse]:
-        """The connection as it is now, and a course on it that has not begun."""
-        connection = await self._connection()
-        return connection, JoinedCourse(connection, self._texts)
-
     async def _ask(self, question: Question[Answer]) -> Answer:
         if not question.text:
             return question.read([])
-        return await drive_async(answered(question), partial(act_async, await self._connection()))
+        return await self._doing(answered(question))
 
-    async def _connection(self) -> AsyncConnection:
-        """The connection as it is now, in a transaction or about to begin one by itself."""
+    async def _doing(self, steps: Steps[T]) -> T:
+        connection = self.driver()
+        async with turn_on(connection):
+            await self.examine(connection)
+            return await drive_async(steps, partial(act_async, connection))
+
+    def driver(self) -> AsyncConnection:
+        """The driver's connection, as it is now."""
         connection: AsyncConnection = driver_connection(self._given)
         if not _is_ours(connection):
             raise Misconfigured(
                 f"an awaited PostgreSQL store joins an AsyncConnection of psycopg 3 (got {type(connection).__name__})"
             )
+        return connection
+
+    async def examine(self, connection: AsyncConnection) -> None:
+        """Raise where it is not in a transaction, or about to begin one by itself, or is not fit for a store."""
         check_joinable(connection)
         if connection not in self._sound:
             await drive_async(examining(self._texts), partial(act_async, connection))
             adapt(connection.adapters)
             self._sound.add(connection)
-        return connection
+
+
+_turns = WeakKeyDictionary[AsyncConnection, asyncio.Lock]()
+
+
+def turn_on(connection: AsyncConnection) -> asyncio.Lock:
+    """One task at a time works on a connection, for the savepoint of one must not undo another's work."""
+    return _turns.setdefault(connection, asyncio.Lock())
 
 
 class AsyncJoinedPostgresTransaction:
     """A savepoint in the host's transaction.  See `AsyncTransaction`."""
 
-    __slots__ = ("_act", "_course", "_storage")
+    __slots__ = ("_act", "_course", "_storage", "_texts", "_turn")
 
     _course: JoinedCourse
 
-    def __init__(self, storage: AsyncJoinedPostgresStorage) -> None:
+    def __init__(self, storage: AsyncJoinedPostgresStorage, statements: Statements) -> None:
         self._storage = storage
+        self._texts = statements
 
     async def __aenter__(self) -> Self:
-        connection, self._course = await self._storage.joined()
-        self._act = partial(act_async, connection)
-        await drive_async(self._course.begin(), self._act)
+        connection = self._storage.driver()
+        self._turn = turn_on(connection)
+        await self._turn.acquire()
+        try:
+            await self._storage.examine(connection)
+            self._act = partial(act_async, connection)
+            self._course = JoinedCourse(connection, self._texts)
+            await drive_async(self._course.begin(), self._act)
+        except BaseException:
+            self._turn.release()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await drive_async(self._course.end(), self._act)
+        try:
+            await drive_async(self._course.end(), self._act)
+        finally:
+            self._turn.release()
 
     async def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:
         return await drive_async(self._course.load(keys, skip_locked=skip_locked), self._act)

@@ -26,6 +26,7 @@ from ordermgmt.storage.postgres.sessions import (
     checked_conninfo,
     failure,
     judging,
+    not_lent,
     session,
 )
 from ordermgmt.storage.postgres.steps import Ask, Close, Connection, Do, Pause, asked, cursor, drive
@@ -242,7 +243,7 @@ class Hosts:
         try:
             connection = lending.__enter__()
         except psycopg.Error as error:
-            raise failure(error) from error
+            raise not_lent(error) from error
         try:
             autocommit = connection.autocommit
             if not autocommit:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from weakref import WeakSet
 
 import psycopg
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Misconfigured
-from ordermgmt.storage.hosts import driver_connection
+from ordermgmt.storage.hosts import driver_connection, turns
 from ordermgmt.storage.moving import Batch
 from ordermgmt.storage.postgres import moving, questions
 from ordermgmt.storage.postgres.connections import act
@@ -20,8 +20,10 @@ from ordermgmt.storage.postgres.joined_course import JoinedCourse, answered, che
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.reading import Answer, Reading
 from ordermgmt.storage.postgres.schema import checked_name
-from ordermgmt.storage.postgres.steps import Connection, drive
+from ordermgmt.storage.postgres.steps import Connection, Steps, drive
 from ordermgmt.storage.postgres.texts import Statements, adapt
+
+T = TypeVar("T")
 
 
 class JoinedPostgresStorage(Reading):
@@ -50,28 +52,32 @@ class JoinedPostgresStorage(Reading):
         self._sound = WeakSet[Connection]()
 
     def transaction(self) -> JoinedPostgresTransaction:
-        return JoinedPostgresTransaction(self._connection(), self._texts)
+        return JoinedPostgresTransaction(self, self._texts)
 
     def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         """As far as nothing is missing.  A follower reads on the library's own connection, where it can wait."""
-        return self._ask(feed(self._texts, after, limit))
+        return self._doing(feed(self._texts, after, limit))
 
     def erase(self, subject: str) -> int:
         return self._ask(questions.erase(self._texts, subject))
 
     def absorb(self, batch: Batch) -> None:
-        connection = self._connection()
-        try:
-            moving.absorb(connection, self._texts, batch)
-        except psycopg.Error as error:
-            raise meaning(error) from error
+        connection = self.driver()
+        with turns.on(connection):
+            self.examine(connection)
+            try:
+                moving.absorb(connection, self._texts, batch)
+            except psycopg.Error as error:
+                raise meaning(error) from error
 
     def dismiss(self, key: Key) -> None:
-        connection = self._connection()
-        try:
-            moving.dismiss(connection, self._texts, key)
-        except psycopg.Error as error:
-            raise meaning(error) from error
+        connection = self.driver()
+        with turns.on(connection):
+            self.examine(connection)
+            try:
+                moving.dismiss(connection, self._texts, key)
+            except psycopg.Error as error:
+                raise meaning(error) from error
 
     def close(self) -> None:
         """Nothing: the connection is the host's."""
@@ -79,40 +85,71 @@ class JoinedPostgresStorage(Reading):
     def _ask(self, question: Question[Answer]) -> Answer:
         if not question.text:
             return question.read([])
-        return drive(answered(question), partial(act, self._connection()))
+        return self._doing(answered(question))
 
-    def _connection(self) -> Connection:
-        """The connection as it is now, in a transaction or about to begin one by itself."""
+    def _doing(self, steps: Steps[T]) -> T:
+        connection = self.driver()
+        with turns.on(connection):
+            self.examine(connection)
+            return drive(steps, partial(act, connection))
+
+    def driver(self) -> Connection:
+        """The driver's connection, as it is now."""
         connection: Connection = driver_connection(self._given)
         if not _is_ours(connection):
             raise Misconfigured(
                 f"a PostgreSQL store joins a blocking connection of psycopg 3 (got {type(connection).__name__})"
             )
+        return connection
+
+    def examine(self, connection: Connection) -> None:
+        """Raise where it is not in a transaction, or about to begin one by itself, or is not fit for a store."""
         check_joinable(connection)
         if connection not in self._sound:
             drive(examining(self._texts), partial(act, connection))
             adapt(connection.adapters)
             self._sound.add(connection)
-        return connection
+
+
+class PostgresSnapshot(JoinedPostgresStorage):
+    """A store as it was at one moment, to be read as a whole: on a connection in ``REPEATABLE READ``."""
+
+    def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        """All there is: a number that is missing is of nothing that can be seen here."""
+        return self._ask(questions.visible(self._texts, after, limit))
 
 
 class JoinedPostgresTransaction:
     """A savepoint in the host's transaction.  See `Transaction`."""
 
-    __slots__ = ("_act", "_course")
+    __slots__ = ("_act", "_connection", "_course", "_storage", "_texts")
 
-    def __init__(self, connection: Connection, statements: Statements) -> None:
-        self._act = partial(act, connection)
-        self._course = JoinedCourse(connection, statements)
+    _course: JoinedCourse
+
+    def __init__(self, storage: JoinedPostgresStorage, statements: Statements) -> None:
+        self._storage = storage
+        self._texts = statements
 
     def __enter__(self) -> Self:
-        drive(self._course.begin(), self._act)
+        self._connection = self._storage.driver()
+        turns.take(self._connection)
+        try:
+            self._storage.examine(self._connection)
+            self._act = partial(act, self._connection)
+            self._course = JoinedCourse(self._connection, self._texts)
+            drive(self._course.begin(), self._act)
+        except BaseException:
+            turns.give_back(self._connection)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        drive(self._course.end(), self._act)
+        try:
+            drive(self._course.end(), self._act)
+        finally:
+            turns.give_back(self._connection)
 
     def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:
         return drive(self._course.load(keys, skip_locked=skip_locked), self._act)

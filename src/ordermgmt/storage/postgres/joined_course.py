@@ -7,15 +7,15 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
-from ordermgmt.errors import Conflict, Misconfigured, OrderManagementError, StorageFailed
+from ordermgmt.errors import Conflict, Misconfigured, NewerSchema, OrderManagementError, StorageFailed
 from ordermgmt.storage.checks import check_texts, check_writes, clamped
 from ordermgmt.storage.hosts import NO_TRANSACTION
 from ordermgmt.storage.postgres import texts
 from ordermgmt.storage.postgres.questions import Question
-from ordermgmt.storage.postgres.schema import MIGRATIONS, NewerSchema
+from ordermgmt.storage.postgres.schema import MIGRATIONS
 from ordermgmt.storage.postgres.sessions import failure, judging, stored_version
 from ordermgmt.storage.postgres.steps import Ask, Do, Line, Step, Steps
 from ordermgmt.storage.postgres.texts import Statements
@@ -49,18 +49,29 @@ def answered(question: Question[T]) -> Steps[T]:
     return question.read(found)
 
 
-def feed(statements: Statements, after: int, limit: int) -> Question[Sequence[Entry]]:
-    """As far as nothing is missing: within a transaction nobody can wait for the others."""
+def feed(statements: Statements, after: int, limit: int) -> Steps[Sequence[Entry]]:
+    """As far as no number is missing that may still come: within a transaction nobody can wait for the others."""
     after = clamped(after)
-
-    def unbroken(found: list[Any]) -> list[Entry]:
-        return texts.entries(found[: texts.unbroken(found, after)])
-
-    return Question(statements.feed, [after, clamped(limit)], unbroken)
+    asked = Ask(statements.feed, [after, clamped(limit)])
+    found = yield from told(_one(asked))
+    whole = texts.unbroken(found, after)
+    if whole or not found:
+        return texts.entries(found[:whole])
+    # The very next number is missing.  Where nobody is saving, and what was saved can be seen, it has failed.
+    highest = found[-1][-1]
+    ((settled,),) = yield from told(_one(Ask(statements.settled, [])))
+    if not settled:
+        return []
+    found = yield from told(_one(asked))
+    return texts.entries(found[: texts.unbroken(found, after, settled=highest)])
 
 
 def check_joinable(connection: Any) -> None:
     """Raise where no transaction of the host's can be joined on this connection at present."""
+    if psycopg.Pipeline.is_supported() and connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        raise Misconfigured(
+            "the host's connection is in pipeline mode; leave that (`with connection.pipeline():`) first"
+        )
     status = connection.info.transaction_status
     if status == TransactionStatus.IDLE and connection.autocommit:
         raise Misconfigured(NO_TRANSACTION.format(how="with connection.transaction():"))

@@ -63,6 +63,11 @@ def feed(statements: Statements, after: int, limit: int) -> Question[list[Any]]:
     return Question(statements.feed, [after, clamped(limit)], list)
 
 
+def visible(statements: Statements, after: int, limit: int) -> Question[list[Entry]]:
+    """The events that can be seen, whatever may come before them later."""
+    return Question(statements.feed, [clamped(after), clamped(limit)], texts.entries)
+
+
 def saving(statements: Statements) -> Question[set[Any]]:
     """Who is saving at this moment."""
     return Question(statements.saving, [], set)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-from ordermgmt.errors import Misconfigured
-from ordermgmt.storage.sqlite.schema import NewerSchema
+from ordermgmt.errors import Misconfigured, NewerSchema
 
 Migration = tuple[int, Sequence[str]]
 """A schema version, and the statements that lead to it from the one before; ``{s}`` is the schema's name, quoted."""
@@ -17,7 +16,7 @@ T = TypeVar("T")
 Steps = Generator[tuple[str, Sequence[Any]], Any, T]
 """Statements one after the other, each sent its rows."""
 
-NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
+NAME = re.compile(r"(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}")
 
 # How a store of this release takes rows and saves them.  Both are functions of the server's, so that each is one round
 # trip; they belong to a schema version, and a later one that changes their arguments gives them another name.
@@ -206,7 +205,7 @@ def checked_name(name: object) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Misconfigured(
             f"schema={name!r} is not a name we take: use 1 to 63 lower-case letters, digits and _, beginning with a "
-            "letter or _, and not with pg_"
+            "letter or _, not with pg_, and not information_schema"
         )
     return f'"{name}"'
 
@@ -294,4 +293,4 @@ def _checked_version(schema: str, newest: int) -> Steps[int]:
     return stored
 
 
-__all__ = ["MIGRATIONS", "Migration", "NewerSchema", "checked_name", "migrate", "migration_steps", "schema_version"]
+__all__ = ["MIGRATIONS", "Migration", "checked_name", "migrate", "migration_steps", "schema_version"]

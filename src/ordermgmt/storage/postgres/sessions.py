@@ -59,6 +59,13 @@ def _first_line(error: psycopg.Error) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
+def not_lent(error: psycopg.Error) -> OrderManagementError:
+    """Why a pool of the host's lent no connection."""
+    if type(error).__name__ in {"PoolTimeout", "TooManyRequests"}:  # psycopg_pool's own, which need not be installed
+        return StorageBusy(f"your pool had no connection free ({_first_line(error)}); try again, or allow more there")
+    return failure(error)
+
+
 def has_died(connection: Line, error: BaseException) -> bool:
     """Whether the connection had died with the server it was opened to, so that another one may do."""
     return connection.closed and isinstance(error, psycopg.OperationalError)
@@ -80,7 +87,8 @@ def judging() -> Steps[None]:
         raise Misconfigured("the server is a standby and takes no writes; point the store at the primary")
     if read_only == "on":
         raise Misconfigured(
-            "default_transaction_read_only=on: nothing could be saved; set it to off for this user or database"
+            "the transaction is read-only: nothing could be saved; begin one that may write, and where "
+            "default_transaction_read_only=on is set for this user or database, set it to off"
         )
     if synchronous == "off":
         raise Misconfigured(
@@ -123,6 +131,11 @@ def _asked(steps: Generator[tuple[str, Sequence[Any]], Any, T]) -> Steps[T]:
 
 def checked_conninfo(conninfo: str) -> str:
     """A connection string, if it is one."""
+    if not conninfo.strip() or "\0" in conninfo:
+        raise Misconfigured(
+            'the connection string is empty, or holds a NUL; give one like "postgresql://user@host:5432/shop", or '
+            '"postgresql://" for what the PG… variables say'
+        )
     try:
         conninfo_to_dict(conninfo)
     except psycopg.Error as error:

@@ -24,12 +24,10 @@ from ordermgmt.storage.postgres.course import Course, feed
 from ordermgmt.storage.postgres.joined import JoinedPostgresStorage
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.reading import Answer, Reading
-from ordermgmt.storage.postgres.schema import NewerSchema, checked_name
+from ordermgmt.storage.postgres.schema import checked_name
 from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
 from ordermgmt.storage.postgres.steps import Another, Ask, Connection, Elsewhere, Pause, Step, drive, undo
 from ordermgmt.storage.postgres.texts import Statements
-
-__all__ = ["NewerSchema", "PostgresStorage"]
 
 
 class PostgresStorage(Reading):

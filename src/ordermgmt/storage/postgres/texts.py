@@ -147,10 +147,16 @@ class Statements:
             "SELECT kind, id, version, doc, hash, at, actor, cause, command_id, position FROM {s}.history"
             " WHERE position > %s ORDER BY position LIMIT %s"
         )
-        self.saving = of(
-            "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+        saving = (
+            "FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             " AND classid = ({s}.saving() >> 32)::oid AND objid = ({s}.saving() & 4294967295)::oid"
+        )
+        self.saving = of("SELECT virtualtransaction " + saving)
+        # A snapshot that was taken before does not show what was saved since.
+        self.settled = of(
+            "SELECT current_setting('transaction_isolation') IN ('read committed', 'read uncommitted')"
+            f" AND NOT EXISTS (SELECT {saving} AND pid <> pg_backend_pid())"
         )
         self.personal = of("SELECT ref, doc FROM {s}.personal WHERE ref = ANY(%s)")
         self.erase_told = of(

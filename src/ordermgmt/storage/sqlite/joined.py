@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 from ordermgmt.engine.transaction import Entry, Found, Key, Query, Row, Write
-from ordermgmt.errors import Conflict, Misconfigured, StorageFailed
+from ordermgmt.errors import Conflict, Misconfigured, NewerSchema, StorageFailed
 from ordermgmt.storage.checks import check_texts, check_writes
-from ordermgmt.storage.hosts import NO_TRANSACTION, driver_connection
+from ordermgmt.storage.hosts import NO_TRANSACTION, driver_connection, turns
 from ordermgmt.storage.sqlite import rows, texts
 from ordermgmt.storage.sqlite.connections import failure, journal_for
 from ordermgmt.storage.sqlite.rows import Values
-from ordermgmt.storage.sqlite.schema import MIGRATIONS, NewerSchema, schema_version
+from ordermgmt.storage.sqlite.schema import MIGRATIONS, schema_version
 
 SAVEPOINT = "ordermgmt"
 LEVELS = ("OFF", "NORMAL", "FULL", "EXTRA")
@@ -48,7 +49,7 @@ class JoinedSqliteStorage:
         self._sound: sqlite3.Connection | None = None
 
     def transaction(self) -> JoinedSqliteTransaction:
-        return JoinedSqliteTransaction(self._begun(), self._check)
+        return JoinedSqliteTransaction(self._driver(), self._check)
 
     def read(self, keys: Collection[Key]) -> Mapping[Key, Row]:
         return rows.read(self._select, keys)
@@ -67,10 +68,11 @@ class JoinedSqliteStorage:
 
     def erase(self, subject: str) -> int:
         check_texts((subject,))
-        try:
-            return _cursor(self._connection()).execute(texts.ERASE, (subject,)).rowcount
-        except sqlite3.Error as error:
-            raise failure(error) from error
+        with self._connection() as connection:
+            try:
+                return _cursor(connection).execute(texts.ERASE, (subject,)).rowcount
+            except sqlite3.Error as error:
+                raise failure(error) from error
 
     def statuses(self, kind: str) -> Mapping[str, int]:
         return rows.statuses(self._select, kind)
@@ -79,22 +81,24 @@ class JoinedSqliteStorage:
         """Nothing: the connection is the host's."""
 
     def _select(self, text: str, values: Values) -> list[Any]:
-        return _select(self._connection(), text, values)
+        with self._connection() as connection:
+            return _select(connection, text, values)
 
-    def _connection(self) -> sqlite3.Connection:
+    @contextmanager
+    def _connection(self) -> Generator[sqlite3.Connection]:
         """The connection as it is now, in a transaction, and fit to read from."""
-        connection = self._begun()
-        self._check(connection)
-        return connection
+        connection = self._driver()
+        with turns.on(connection):
+            _begin(connection)
+            self._check(connection)
+            yield connection
 
-    def _begun(self) -> sqlite3.Connection:
+    def _driver(self) -> sqlite3.Connection:
         connection = driver_connection(self._given)
         if not isinstance(connection, sqlite3.Connection):
             raise Misconfigured(
                 f"a SQLite store joins a connection of Python's sqlite3 module (got {type(connection).__name__})"
             )
-        if not connection.in_transaction:
-            _begin(connection)
         return connection
 
     def _check(self, connection: sqlite3.Connection) -> None:
@@ -120,6 +124,16 @@ class JoinedSqliteTransaction:
         self._versions: dict[Key, int] = {}
 
     def __enter__(self) -> Self:
+        turns.take(self._connection)
+        try:
+            self._enter()
+        except BaseException:
+            turns.give_back(self._connection)
+            raise
+        return self
+
+    def _enter(self) -> None:
+        _begin(self._connection)
         self._run(f"SAVEPOINT {SAVEPOINT}")
         self._open = True
         try:
@@ -128,7 +142,6 @@ class JoinedSqliteTransaction:
             self._undo()
             raise
         self._over = False
-        return self
 
     def _lock(self) -> None:
         # Before the connection is looked at: SQLite waits for a lock only where nothing was read yet.
@@ -143,7 +156,10 @@ class JoinedSqliteTransaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over = True
-        self._undo()
+        try:
+            self._undo()
+        finally:
+            turns.give_back(self._connection)
 
     def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:  # noqa: ARG002
         self._check_open()
@@ -214,6 +230,8 @@ def _select(connection: sqlite3.Connection, text: str, values: Values) -> list[A
 
 def _begin(connection: sqlite3.Connection) -> None:
     """What `sqlite3` would do by itself before the first change; refused where the host said that it shall not."""
+    if connection.in_transaction:
+        return
     if connection.isolation_level is None:
         raise Misconfigured(NO_TRANSACTION.format(how="BEGIN"))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from ordermgmt.errors import StorageFailed
+from ordermgmt.errors import NewerSchema
 
 Migration = tuple[int, Sequence[str]]
 """A schema version, and the statements that lead to it from the one before."""
@@ -72,10 +72,6 @@ MIGRATIONS: Sequence[Migration] = (
         ),
     ),
 )
-
-
-class NewerSchema(StorageFailed):
-    """The file was written by a newer release, which knows tables that this one does not; upgrade ordermgmt."""
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

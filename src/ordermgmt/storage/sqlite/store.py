@@ -21,9 +21,7 @@ from ordermgmt.storage.sqlite.backup import copy_in_pieces
 from ordermgmt.storage.sqlite.connections import Connections, failure, patiently
 from ordermgmt.storage.sqlite.joined import JoinedSqliteStorage
 from ordermgmt.storage.sqlite.rows import Values
-from ordermgmt.storage.sqlite.schema import NewerSchema, migrate
-
-__all__ = ["NewerSchema", "SqliteStorage"]
+from ordermgmt.storage.sqlite.schema import migrate
 
 T = TypeVar("T")
 
