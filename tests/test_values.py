@@ -22,6 +22,7 @@ import pytest
 from attrs import field
 
 import ordermgmt
+from ordermgmt.engine.capability import changed
 from ordermgmt.values import error, frozen, unchecked
 
 
@@ -212,6 +213,29 @@ def test_what_is_made_unchecked_is_what_the_constructor_makes():
 
 def test_what_is_made_unchecked_asks_no_validator():
     assert unchecked(Checked)(1, unit="stone").unit == "stone"
+
+
+@attrs.frozen(slots=False)
+class WithoutSlots:
+    size: int = 1
+    unit: str = "g"
+
+
+@pytest.mark.parametrize("value", [Checked(1), WithoutSlots()], ids=["with slots", "without"])
+def test_what_is_made_in_a_quicker_way_is_of_its_own_class_and_frozen(value: Any):
+    for made in (changed(value, unit="k"), unchecked(type(value))(1, unit="k")):
+        assert type(made) is type(value)
+        assert made == attrs.evolve(value, unit="k")
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            made.size = 2
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            del made.size
+
+
+@pytest.mark.parametrize("value", [Checked(1), WithoutSlots()], ids=["with slots", "without"])
+def test_only_a_field_can_be_changed(value: object):
+    with pytest.raises(TypeError, match="has no field colour"):
+        changed(value, colour="red")
 
 
 @pytest.mark.parametrize("made", [field(init=False, default=0), field(factory=list)], ids=["by itself", "by a factory"])

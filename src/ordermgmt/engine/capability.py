@@ -14,7 +14,7 @@ from attrs import field
 from pendulum import DateTime
 
 from ..errors import NotFound, Refused
-from ..values import Setter, frozen, setter
+from ..values import frozen, in_the_making
 from .codec import Upcaster
 from .lifecycle import Lifecycle
 from .messages import Command, Effect, Event, Replies, check_id
@@ -214,31 +214,31 @@ def changed(state: State, **changes: Any) -> State:
     form = _FORMS.get(cls)
     if form is None:
         form = _FORMS[cls] = _form_of(cls)
-    copy_of, setter_of = form
-    copy: State = copy_of(state)
+    copy_of, fields = form
+    copy: Any = copy_of(state)
     for name, value in changes.items():
-        change = setter_of.get(name)
-        if change is None:
+        if name not in fields:
             raise TypeError(f"{cls.__name__} has no field {name}")
-        change(copy, value)
-    return copy
+        setattr(copy, name, value)
+    copy.__class__ = cls
+    copied: State = copy
+    return copied
 
 
-Form = tuple[Callable[[Any], Any], dict[str, Setter]]
+Form = tuple[Callable[[Any], Any], frozenset[str]]
 
 
 def _form_of(cls: type[Any]) -> Form:
-    """How one of a class is copied, and how its fields are set past its being frozen.
+    """How one of a class is copied to be changed, and the names of its fields.
 
     The copy is written out field by field, as attrs writes `__init__`: a loop over the fields takes twice the time.
     """
-    setter_of: dict[str, Setter] = {a.name: setter(cls, a.name) for a in attrs.fields(cls)}
-    known: dict[str, Any] = {f"set_{name}": setter for name, setter in setter_of.items()}
-    known |= {"new": object.__new__, "cls": cls}
-    lines = [f"    set_{name}(copy, state.{name})" for name in setter_of]
-    source = "\n".join(["def copy_of(state):", "    copy = new(cls)", *lines, "    return copy"])
+    fields = [a.name for a in attrs.fields(cls)]
+    known: dict[str, Any] = {"new": object.__new__, "unfinished": in_the_making(cls)}
+    lines = [f"    copy.{name} = state.{name}" for name in fields]
+    source = "\n".join(["def copy_of(state):", "    copy = new(unfinished)", *lines, "    return copy"])
     exec(source, known)  # noqa: S102 - nothing from outside is in it: the names of a class's own fields
-    return known["copy_of"], setter_of
+    return known["copy_of"], frozenset(fields)
 
 
 _FORMS: dict[type[Any], Form] = {}
