@@ -169,8 +169,8 @@ def in_the_making(cls: type[Any]) -> type[Any]:
 def unchecked(cls: Callable[Fields, Value]) -> Callable[Fields, Value]:
     """What makes values of this frozen class without asking its converters and validators: a quarter of the time.
 
-    For what a flow says of a state that is kept.  Its parts were checked when they came in, and are of the types that
-    converters would have made of them.
+    For what a flow says of a state that is kept, and for what is made by the dozen.  Its parts were checked when they
+    came in, and are of the types that converters would have made of them.
     """
     known: dict[str, Any] = {"new": object.__new__, "cls": cls, "unfinished": in_the_making(cast("type[Any]", cls))}
     parameters: list[str] = []

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..values import unchecked
 from .assembly import Assembly
 from .capability import Capability
 from .codec import chain, to_json
 from .recent import Index
 from .transaction import Entry, PersonalValue, Row, Write
 from .working_set import Entity
+
+_written = unchecked(Write)
 
 
 def writes(assembly: Assembly, entities: Iterable[Entity]) -> tuple[Write, ...]:
@@ -50,7 +53,7 @@ def _write(assembly: Assembly, entity: Entity) -> Write:
         assembly.recent.keep(key, doc, state, index)
     gained, lost = _index_changes(entity, capability, index)
     saved = Row(key, entity.version, doc, head, entity.at)
-    return Write(saved, expected, tuple(entries), gained, lost, tuple(personal))
+    return _written(saved, expected, tuple(entries), gained, lost, tuple(personal))
 
 
 def _index_changes(entity: Entity, capability: Capability[Any], new: Index) -> tuple[dict[str, str], dict[str, str]]:

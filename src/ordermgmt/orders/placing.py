@@ -13,7 +13,7 @@ from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money
 from ..stock.messages import stock_key
-from ..values import error
+from ..values import error, unchecked
 from .addresses import personal_address
 from .messages import (
     OnAccount,
@@ -79,6 +79,9 @@ def place(command: PlaceOrder, state: Order | None, seen: Seen, at: DateTime) ->
     yield from confirmed_at_once(None, placed, seen)
 
 
+_order_line = unchecked(OrderLine)
+
+
 def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]:
     """What is wanted, at amounts that are frozen from now on: the fields of `OrderEntered`, but for its terms.
 
@@ -97,7 +100,7 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
     parts = [None] * len(ids) if result is None else [line.parts for line in result.lines]
     lines = tuple(
         [
-            OrderLine(
+            _order_line(
                 line_id=line_id,
                 sku=line.sku,
                 kind=items[line.sku].kind,

@@ -13,7 +13,7 @@ from ..errors import InvalidInput, NotFound, Refused
 from ..money import Money
 from ..stock.messages import stock_key
 from ..stock.model import Reservation
-from ..values import error
+from ..values import error, unchecked
 from .following import asked, balance, noted
 from .holds import refuse_held
 from .lifecycle import GONE_OUT, IN_THE_HOUSE, UNIT_ARROWS
@@ -224,6 +224,9 @@ def cancel_units(command: CancelUnits, state: Order | None, seen: Seen, at: Date
     yield UnitsCancelled(units=command.units, reason=command.reason)
 
 
+_moved = unchecked(Moved)
+
+
 def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     order = require(state, "order", command.order_id)
     if order.holds:
@@ -243,7 +246,7 @@ def move_units(command: MoveUnits, state: Order | None, seen: Seen, at: DateTime
         for source in (move.source,) if move.source else UNIT_ARROWS[move.arrow].sources:
             if n := min(missing, units.get(source, 0)):
                 walk(units, source, move.arrow, n)
-                steps.append(Moved(move.line_id, move.arrow, source, n))
+                steps.append(_moved(move.line_id, move.arrow, source, n))
                 missing -= n
         if missing and not command.partly:
             there = move.quantity - missing

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from attrs import field
 from pendulum import DateTime
 
-from ..values import frozen
+from ..values import frozen, unchecked
 
 AUTHORISED = "authorised"
 CAPTURED = "captured"
@@ -89,7 +89,7 @@ class Amounts:
         return bool(self.authorise_pending or self.capture_pending or self.refund_pending or self.void_pending)
 
     def __add__(self, other: Amounts) -> Amounts:
-        return Amounts(
+        return _amounts(
             self.authorised + other.authorised,
             self.captured + other.captured,
             self.refunded + other.refunded,
@@ -103,6 +103,7 @@ class Amounts:
         )
 
 
+_amounts = unchecked(Amounts)
 NOTHING = Amounts()
 """No money at all, asked or moved."""
 
@@ -152,7 +153,7 @@ def fold(facts: Iterable[Fact], asks: Iterable[Ask]) -> Amounts:
     for ask in asks:
         amount = _PENDING[ask.verb]
         totals[amount] = totals.get(amount, 0) + ask.minor
-    return Amounts(**totals)
+    return _amounts(**totals)
 
 
 _MOVES: Mapping[str, tuple[str, ...]] = {

@@ -10,7 +10,7 @@ from pendulum import DateTime
 from ..engine.capability import Decide, Evolve, Seen, as_type, changed, require
 from ..engine.messages import Command, Event, Key
 from ..errors import Refused
-from ..values import error
+from ..values import error, unchecked
 from .messages import (
     CommitReservation,
     IssueStock,
@@ -206,13 +206,16 @@ def rows_of_takes(command: ReduceReservation | ReplaceClaims, state: Reservation
 # Evolve.
 
 
+_totals = unchecked(Stock)
+
+
 def _moved(on_hand: int = 0, reserved: int = 0, held: int = 0) -> Callable[[Stock | None, Any], Stock]:
     """What one piece of a movement does to the totals."""
 
     def evolve(state: Stock | None, event: StockEvent) -> Stock:
         stock = state or Stock(sku=event.sku, location=event.location)
         n = event.quantity
-        return Stock(
+        return _totals(
             sku=stock.sku,
             location=stock.location,
             on_hand=stock.on_hand + on_hand * n,
