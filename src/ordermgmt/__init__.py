@@ -51,7 +51,7 @@ from .engine.operating import Reconciliation
 from .engine.policies import NamedPolicy, Policies
 from .engine.ports import Clock, Ids, ManualClock, ManualIds, SystemClock, SystemIds
 from .engine.recovery import NotReconciled, Sending
-from .engine.working import Report
+from .engine.work_requests import Report
 from .errors import (
     AlreadyExists,
     CommandIdReused,

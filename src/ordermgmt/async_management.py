@@ -24,7 +24,7 @@ from .engine.policies import NamedPolicy, Policies
 from .engine.ports import Clock, Ids
 from .engine.requests import Job, Result
 from .engine.transaction import UNFINISHED, AsyncStorage, Storage
-from .engine.working import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, WorkRequest
+from .engine.work_requests import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, WorkRequest
 from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import AsyncEffects
 from .orders.model import Order

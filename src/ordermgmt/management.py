@@ -26,7 +26,7 @@ from .engine.policies import NamedPolicy, Policies
 from .engine.ports import Clock, Ids
 from .engine.requests import Job, Result
 from .engine.transaction import UNFINISHED, Storage
-from .engine.working import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, WorkRequest
+from .engine.work_requests import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, WorkRequest
 from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import Effects
 from .orders.model import Order

@@ -15,7 +15,7 @@ from .engine.effects import Declined, Intent, Succeeded
 from .engine.messages import check_text
 from .engine.operating import Operator, Reconciliation
 from .engine.recovery import Sending
-from .engine.working import Report
+from .engine.work_requests import Report
 
 
 class Effects:

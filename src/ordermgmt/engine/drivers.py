@@ -21,7 +21,7 @@ from .observing import NOBODY, Committed, Conflicted, EffectAttempted, Watch
 from .ports import Clock
 from .requests import Again, Job, Load, Now, Result, Save
 from .transaction import AsyncStorage, AsyncTransaction, Key, Storage, Transaction, Write, joins
-from .working import Call
+from .work_requests import Call
 
 ATTEMPTS_MAX = 50
 """How often a batch is decided anew because others were faster, before `Conflict` reaches the caller."""

@@ -31,7 +31,8 @@ from .messages import check_page, check_text
 from .recovery import BeginRecovery, EndRecovery, NoteReconciled, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
-from .working import Handle, Listen, Look, Read, Time, Worker, WorkRequest, news_of, readable
+from .work_requests import Handle, Listen, Look, Read, Time, WorkRequest
+from .working import Worker, news_of, readable
 
 PAGE = 200
 CLOCKS_DIFFER = timedelta(minutes=1)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 from pendulum import DateTime
 
 from ..errors import Conflict
@@ -41,11 +41,12 @@ from .effects import (
 from .inbox import ApplyMessage, KeepMessage, Message
 from .instants import to_text
 from .laters import Reminder, RunLater
-from .messages import TEXT_MAX, Command, Effect, News
+from .messages import TEXT_MAX, Effect, News
 from .recovery import THE_ONE, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
 from .unknown import EXECUTE, LOOK, Step, next_step, not_there
+from .work_requests import Call, Calls, Chance, Handle, Look, Read, Report, Reveal, Time, WorkRequest
 
 BATCH = 64
 """How many effects are claimed, and settled, in one commit."""
@@ -53,114 +54,6 @@ NOT_OURS = timedelta(hours=1)
 
 AGAIN_AFTER_MAX = timedelta(days=3650)
 """How long a provider may put its answer off; further away no calendar may reach."""
-
-
-@frozen
-class Look:
-    """Answered with what the query finds."""
-
-    query: Query
-
-
-@frozen
-class Read:
-    """Answered with the rows under these keys."""
-
-    keys: tuple[Key, ...]
-
-
-@frozen
-class Handle:
-    """Decide these in one commit.  Answered with their results."""
-
-    commands: tuple[Command[Any], ...]
-    by: str | None = None
-    """Who asks, where it is a person; else the shop's own actor."""
-
-
-@frozen
-class Reveal:
-    """Answered with the personal values under these references."""
-
-    refs: tuple[str, ...]
-
-
-@frozen
-class Call:
-    """Ask an adapter, outside of any transaction.
-
-    Nothing is sent once the claim has run out (`intent.due`): by then others believe that it was sent long ago.
-    """
-
-    intent: Intent
-    request: Effect
-    adapter: Adapter
-    lookup: bool
-    deadline: timedelta
-
-
-@frozen
-class Calls:
-    """Answered with what each adapter said, in the same order; an exception counts as `Unknown`."""
-
-    calls: tuple[Call, ...]
-
-
-@frozen
-class Listen:
-    """Ask an adapter for a page of its books.  Answered with a `Listing`; exceptions reach the caller."""
-
-    adapter: Any
-    since: DateTime
-    until: DateTime
-    cursor: str | None
-
-
-@frozen
-class Time:
-    """Answered with the present instant."""
-
-
-@frozen
-class Chance:
-    """Answered with a number from 0 to 1."""
-
-
-WorkRequest = Look | Read | Handle | Reveal | Calls | Listen | Time | Chance
-
-
-@define
-class Report:
-    """What due work did."""
-
-    sent: int = 0
-    """Calls of adapters, lookups included."""
-    succeeded: int = 0
-    failed: int = 0
-    """Definite refusals by a provider."""
-    waiting: int = 0
-    """Calls after which the effect waits for a later attempt or answer."""
-    parked: int = 0
-    laters: int = 0
-    """Later commands decided."""
-    notices: int = 0
-    """Providers' notices applied."""
-    suspended: bool = False
-    """True while nothing is sent: a backup was restored, and providers are to be reconciled first."""
-    foreign: int = 0
-    """Due effects of another installation, left alone."""
-    troubles: list[Exception] = field(factory=list[Exception], repr=False, eq=False)
-    """What could not be recorded, because what it concerns is damaged.  It stops nobody else; the first one is raised
-    when all that can be done is done."""
-
-    def __str__(self) -> str:
-        told = (
-            f"{self.sent} calls: {self.succeeded} succeeded, {self.failed} failed, {self.waiting} to be asked again, "
-            f"{self.parked} parked; {self.laters} later commands, {self.notices} notices"
-        )
-        if self.suspended:
-            told += "; sending is suspended until all providers are reconciled"
-        return f"{told}; {self.foreign} effects of another installation left alone" if self.foreign else told
 
 
 @define

@@ -16,7 +16,7 @@ from ...engine.messages import Command, News
 from ...engine.ports import Clock
 from ...engine.requests import Again, Job, Load, Now, Result, Save
 from ...engine.transaction import Key, Write
-from ...engine.working import Calls, Chance, Handle, Listen, Look, Read, Reveal, Time
+from ...engine.work_requests import Calls, Chance, Handle, Listen, Look, Read, Reveal, Time
 from ...errors import Conflict, Refused, StorageBusy, StorageFailed
 from ...management import OrderManagement
 from .faults import Faults

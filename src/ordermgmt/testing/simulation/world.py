@@ -17,7 +17,8 @@ from ...engine.effects import Declined, Intent, Pending, RetryLater, Unknown, id
 from ...engine.operating import Operator
 from ...engine.ports import ManualIds
 from ...engine.transaction import Storage, Write
-from ...engine.working import Call, Worker
+from ...engine.work_requests import Call
+from ...engine.working import Worker
 from ...management import OrderManagement
 from ...orders.holds import ReleaseHold
 from ...orders.lifecycle import IN_THE_HOUSE
