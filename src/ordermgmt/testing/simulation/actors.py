@@ -45,6 +45,8 @@ class Actor:
     """The effect of which he spoke last with an adapter."""
     answer: Any = None
     """What he was answered."""
+    slept_on: Any = None
+    """The answer that he has slept on already."""
     gone: int = 0
     """Boundaries passed with what he is doing."""
     wakes: DateTime | None = None

@@ -192,6 +192,8 @@ class Judgement:
         """What is true of an order in this world, whenever it has changed."""
         self._not_early(order)
         self._inside(order)
+        for shipment_id in order.shipments:
+            self._addressed(self.watch.state("shipment", shipment_id))
 
     def _inside(self, order: Order) -> None:
         """Q2: units are picked, packed and carried in parcels and nowhere else, so they stand there with them."""

@@ -193,7 +193,8 @@ class Provider:
             if before.outcome is None:
                 raise NoAnswer("the stored error, once more")
             return before.outcome if world.now >= before.ready else Pending(f"later-{request.effect_id}")
-        if world.happens("decline", world.faults.decline):
+        # A no that may become a yes is the one that may not be taken too late.
+        if world.happens("decline", world.faults.decline * (2 if self.forgets_declines else 1)):
             outcome: Outcome = Declined("declined", "the provider said no")
         else:
             outcome = self._perform(request)

@@ -150,6 +150,8 @@ class World:
         self.god = Actor("god", self, lambda actor: None)
         """Who sets the scene, and clears it up."""
         self._current = self.god
+        self._roused: Actor | None = None
+        """Who was overtaken and woke up: nothing happens to him before what he was told is settled."""
         self.failure: SimulationFailed | None = None
         self.shop = shop_factory(
             storage=storage,
@@ -337,7 +339,7 @@ class World:
         if actor.doing is None:
             self._jump(actor)
             self._begin(actor)
-        elif self._struck(actor):
+        elif actor is not self._roused and self._struck(actor):
             self._judge()
             return
         self.go_on(actor)
@@ -355,8 +357,8 @@ class World:
                 self.pass_time(min(LEASE + SKEW_MAX, left))
             elif actor.patience <= self.steps:
                 self.pass_time(left)
-        if (sleeper := self._overtaken()) is not None:
-            return sleeper
+        if (first := self._overtaking() or self._overtaken()) is not None:
+            return first
         while True:
             taken = self.turns.taken
             ready = [
@@ -387,7 +389,18 @@ class World:
             others = (actor for actor in answered if actor is not sleeper and actor.calls == sleeper.calls)
             if sleeper.wakes is not None and any(others) and self.random.random() < WAKES:
                 sleeper.wakes = None
+                self._roused = sleeper
                 return sleeper
+        return None
+
+    def _overtaking(self) -> Actor | None:
+        """A sleeper who woke up before, and is not done yet; None where he must wait for his turn."""
+        roused = self._roused
+        if roused is None or (self.turns.taken and roused.at == "begin"):
+            return None
+        if roused.at in ("called", "begin", "taken", "commit"):
+            return roused
+        self._roused = None
         return None
 
     def _begin(self, actor: Actor) -> None:
@@ -416,17 +429,19 @@ class World:
         if boundary is None:
             return False
         # Around a call nothing is decided and everything is at stake, and few of an actor's boundaries lie there.
-        # Most is at stake with an answer that somebody else, who asks again meanwhile, may not get.
-        fleeting = actor.at == "called" and isinstance(actor.answer, Declined | Pending | RetryLater)
+        # Most is at stake with an answer that somebody else, who asks again meanwhile, may not get; a no above all.
+        fresh = actor.answer if actor.at == "called" and actor.answer is not actor.slept_on else None
+        fleeting = 48 if isinstance(fresh, Declined) else 12 if isinstance(fresh, Pending | RetryLater) else 0
         more = 4 if actor.at in ("call", "called") else 1
         if self.happens(boundary, self.faults.crash * more):
             self.kill(actor)
             return True
-        more = 12 if fleeting else 2 if actor.at in ("call", "called") else 1
+        more = fleeting or (2 if actor.at in ("call", "called") else 1)
         if self.happens("pause", self.faults.pause * more):
             span = timedelta(seconds=self.choice((2, 20, 80, 80, 400, 1_500, 2_000, 8_000)))
             if span > LEASE and actor.at in ("call", "called"):
                 self.count("pause past the lease")
+            actor.slept_on = actor.answer
             actor.wakes = self.now + span
             actor.overdue = self.steps + self.random.randint(2, 20)
             actor.patience = actor.overdue + self.random.randint(2, 100)
