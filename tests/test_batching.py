@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 import tracemalloc
@@ -244,6 +246,49 @@ class TestThreads:
         with pytest.raises(StorageFailed, match="closed"):
             batcher.handle(buy("A-9"))
         batcher.close()
+
+    @pytest.mark.parametrize("call", [lambda batcher: batcher.handle(buy("A-2")), lambda batcher: batcher.close()])
+    def test_whoever_is_called_by_a_batch_does_not_wait_for_it(
+        self, store: Store, call: Callable[[Batcher], Any]
+    ) -> None:
+        troubles: list[Exception] = []
+
+        def observer(_: object) -> None:
+            try:
+                call(batcher)
+            except Misconfigured as trouble:
+                troubles.append(trouble)
+
+        shop = OrderManagement(storage=store, observers=[observer])
+        shop.handle(ReceiveStock(sku="mug", quantity=5))
+        batcher = Batcher(shop)
+        troubles.clear()
+        batcher.handle(buy("A-1"))
+        assert troubles
+        batcher.handle(buy("A-3"))
+        batcher.close()
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_a_forked_child_waits_for_nobody_of_its_parents(self, shop: OrderManagement, store: Store) -> None:
+        batcher = Batcher(shop)
+        store.gate.clear()
+        leader = threading.Thread(target=batcher.handle, args=(buy("A-1"),))
+        leader.start()
+        assert store.entered.wait(20)
+        if not (child := os.fork()):
+            signal.alarm(20)
+            try:
+                # A store in memory is no store of two processes.
+                store._turn, store._rows_lock, store.gate = threading.Lock(), threading.Lock(), threading.Event()
+                store.gate.set()
+                done = batcher.handle(buy("A-2")).order_id == "A-2"
+                os._exit(0 if done else 1)
+            finally:
+                os._exit(2)
+        store.gate.set()
+        leader.join(20)
+        assert os.waitpid(child, 0)[1] == 0
 
     def test_it_starts_no_thread(self, shop: OrderManagement) -> None:
         before = threading.active_count()

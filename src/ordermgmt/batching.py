@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import os
 import threading
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import timedelta
@@ -103,15 +104,22 @@ class Batcher:
         _refuse_hosts(shop.storage)
         self._shop = shop
         self._size = _Size(max_batch, max_wait)
+        self._closed = False
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._enough = threading.Condition(self._lock)
         self._idle = threading.Condition(self._lock)
         self._waiting: list[_Call] = []
         self._led = False
-        self._closed = False
+        self._leader = 0
+        """The thread that decides a batch at this moment."""
 
     def handle(self, command: Command[State], *, by: str | None = None, command_id: str | None = None) -> State:
         """See `OrderManagement.handle`: the same promises, in a commit shared with whoever calls at the same time."""
+        self._look()
         call = _Call(self._shop.prepared(command, by=by, command_id=command_id))
         with self._lock:
             if self._closed:
@@ -143,9 +151,11 @@ class Batcher:
                 del self._waiting[: self._size.most]
                 self._size.taken(len(batch), len(self._waiting))
             steps = _apart([call.job for call in batch])
+            self._leader = threading.get_ident()
             for call, result in zip(batch, _blocking(steps, self._shop.decide), strict=True):
                 call.answer(result)
         finally:
+            self._leader = 0
             # Where this thread was interrupted, the others must not wait for ever; what became of them it cannot say.
             for call in batch:
                 if call.result is None:
@@ -173,8 +183,19 @@ class Batcher:
             if call in self._waiting:
                 self._waiting.remove(call)
 
+    def _look(self) -> None:
+        """Refuse whoever is called by a batch, as an observer is: it would wait for that batch to end."""
+        if os.getpid() != self._pid:
+            self._start()  # in a forked child: whoever led or waited is the parent's
+        if self._leader == threading.get_ident():
+            raise Misconfigured(
+                "a batcher is called from within its own batch, by an observer or a rule, and would wait for itself; "
+                "use the shop there, or do it after the batch"
+            )
+
     def close(self) -> None:
         """Take no more calls, and answer once everybody who came before was served.  The shop stays open."""
+        self._look()
         with self._lock:
             self._closed = True
             self._idle.wait_for(lambda: not self._led)

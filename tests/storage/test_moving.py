@@ -205,6 +205,36 @@ class TestDamaged:
         with pytest.raises(StorageFailed, match="changed"):
             import_store(MemoryStorage(), told)
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            '{"e":["x","stock","a",1,"{}","","","","",""]}',
+            '{"e":[0.5,"stock","a",1,"{}","","","","",""]}',
+            '{"e":[1,"stock","a",1,["$$$"],"","","","",""]}',
+            '{"e":[1,"stock","a",1,"{}","","",""]}',
+            '{"r":["stock","a",1000000000000000000000000000000,"{}","",""]}',
+            '{"r":["stock","a",-1,"{}","",""]}',
+            '{"i":["stock","a",1,"x"]}',
+            '{"p":[1,2,3]}',
+            '{"end":5}',
+            '{"i":["stock","a","\\ud800","x"]}',
+            "[" * 100_000,
+            "\x00",
+        ],
+    )
+    @pytest.mark.parametrize("target", KINDS)
+    def test_damage_of_any_kind_is_said_to_be_that(
+        self, line: str, target: str, told: list[str], stores: Callable[[str], Any]
+    ) -> None:
+        with pytest.raises(StorageFailed, match="export"):
+            import_store(stores(target), [told[0], f"{line}\n", *told[1:]])
+
+    def test_bytes_that_are_no_text_are_damage(self, told: list[str], tmp_path: Path) -> None:
+        file = tmp_path / "shop.jsonl"
+        file.write_bytes(told[0].encode() + b"\xff" + "".join(told[1:]).encode())
+        with file.open(encoding="utf-8") as lines, pytest.raises(StorageFailed, match="damaged"):
+            import_store(MemoryStorage(), lines)
+
     @pytest.mark.parametrize("line", ['{"orders": []}\n', "order;customer\n", "[]\n", ""])
     def test_another_file_is_refused(self, line: str) -> None:
         with pytest.raises(Misconfigured, match="no export"):

@@ -220,6 +220,22 @@ def test_when_all_connections_of_the_hosts_pool_are_in_use_the_store_is_busy(pos
         small.feed()
 
 
+def test_connections_of_the_hosts_pool_that_died_with_the_server_are_not_noticed(own_postgres):
+    schema = own_postgres.new_schema()
+    with (
+        ConnectionPool(own_postgres.uri, min_size=3, max_size=3) as pool,
+        closing(PostgresStorage(pool, schema=schema)) as storage,
+    ):
+        for n in range(3):  # most of them were never used
+            own_postgres.do(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'",
+                "SELECT pg_sleep(0.1)",
+            )
+            save(storage, written(f"A-{n}"))
+        assert len(storage.feed()) == 3
+
+
 def test_a_text_too_long_for_an_index_is_refused_in_words(storage):
     long = "".join(chr(33 + n * n * 7 % 5000) for n in range(5000))
     with pytest.raises(InvalidInput, match="too long"):

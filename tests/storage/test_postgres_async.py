@@ -169,6 +169,24 @@ def test_a_server_that_was_restarted_between_two_calls_is_not_noticed(own_postgr
     assert asyncio.run(story()) == 2
 
 
+def test_connections_of_the_hosts_pool_that_died_with_the_server_are_not_noticed(own_postgres, schema):
+    async def story():
+        async with AsyncConnectionPool(own_postgres.uri, min_size=3, max_size=3, open=False) as pool:
+            await pool.wait()
+            storage = AsyncPostgresStorage(pool, schema=schema)
+            for n in range(3):  # most of them were never used
+                await asyncio.to_thread(
+                    own_postgres.do,
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                    " AND backend_type = 'client backend'",
+                    "SELECT pg_sleep(0.1)",
+                )
+                await save_async(storage, written(f"A-{n}"))
+            return len(await storage.feed())
+
+    assert asyncio.run(story()) == 3
+
+
 def test_when_all_connections_are_in_use_the_store_is_busy(postgres, schema):
     async def story():
         async with (

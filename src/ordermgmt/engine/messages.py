@@ -161,13 +161,16 @@ def check_id(value: object, name: str) -> str:
     return value
 
 
-def check_text(value: object, name: str, *, longest: int = TEXT_MAX, empty: bool = False) -> str:
+def check_text(value: object, name: str, *, longest: int = TEXT_MAX, empty: bool = False, shown: bool = True) -> str:
     """Text as the host has it (a SKU, a reference, a reason), without control characters.
 
-    Case matters and nothing is trimmed away: text with outer white space is refused rather than repaired.
+    Case matters and nothing is trimmed away: text with outer white space is refused rather than repaired.  A value that
+    is not to be `shown`, for it is personal or a secret, does not stand in the refusal either.
     """
     if not _plain(value):
-        raise InvalidInput(f"{name} must be text, a plain str (got {shorten(value)})")
+        raise InvalidInput(
+            f"{name} must be text, a plain str (got {shorten(value) if shown else type(value).__name__})"
+        )
     if not value:
         if not empty:
             raise InvalidInput(f"{name} must not be empty")
@@ -175,9 +178,9 @@ def check_text(value: object, name: str, *, longest: int = TEXT_MAX, empty: bool
     if len(value) > longest:
         raise InvalidInput(f"{name} must have at most {longest} characters (got {len(value)})")
     if value != value.strip():
-        raise InvalidInput(f"{name} must not begin or end with white space (got {shorten(value)})")
+        raise InvalidInput(f"{name} must not begin or end with white space{_got(value, shown)}")
     if not value.isprintable():
-        raise InvalidInput(f"{name} must not contain control or format characters (got {shorten(value)})")
+        raise InvalidInput(f"{name} must not contain control or format characters{_got(value, shown)}")
     return value
 
 
@@ -215,7 +218,11 @@ def checked_id(_instance: object, attribute: Any, value: Any) -> None:
 
 def checked_text(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: see `check_text`."""
-    check_text(value, attribute.name)
+    check_text(value, attribute.name, shown=attribute.repr is not False)
+
+
+def _got(value: object, shown: bool) -> str:  # noqa: FBT001 - two words of one sentence
+    return f" (got {shorten(value)})" if shown else ""
 
 
 def checked_name(_instance: object, attribute: Any, value: Any) -> None:
@@ -246,7 +253,7 @@ def checked_choice(*choices: str) -> Callable[[object, Any, Any], None]:
 
 def checked_note(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: text that may be empty."""
-    check_text(value, attribute.name, empty=True)
+    check_text(value, attribute.name, empty=True, shown=attribute.repr is not False)
 
 
 __all__ = [

@@ -87,7 +87,7 @@ class ReleaseHold(OrderCommand):
 class AddNote(OrderCommand):
     """Write something down about an order, or about one of its lines.  Kept as personal data: `erase` forgets it."""
 
-    text: str = field(validator=checked_text, metadata=PERSONAL)
+    text: str = field(validator=checked_text, metadata=PERSONAL, repr=False)
     line_id: str = field(default="", validator=checked_note)
 
 

@@ -78,7 +78,7 @@ class Tender:
     """
 
     gateway: str = field(validator=checked_text)
-    token: str = field(kw_only=True, validator=checked_token)
+    token: str = field(kw_only=True, validator=checked_token, repr=False)
     amount: Money | None = field(default=None, kw_only=True, validator=optional(checked_positive))
     sale: bool = field(default=False, kw_only=True, validator=checked_type(bool))
 

@@ -28,17 +28,23 @@ DRAFT = "draft"
 
 @frozen(kw_only=True)
 class Address:
-    """Where a parcel goes.  Plain text, as a label prints it; the country is an ISO 3166 code."""
+    """Where a parcel goes.  Plain text, as a label prints it; the country is an ISO 3166 code.
 
-    name: str = field(validator=checked_text)
-    street: str = field(validator=checked_text)
-    city: str = field(validator=checked_text)
-    postal_code: str = field(default="", validator=checked_note)
-    country: str = field(validator=checked_text)
-    region: str = field(default="", validator=checked_note)
-    company: str = field(default="", validator=checked_note)
-    phone: str = field(default="", validator=checked_note)
-    email: str = field(default="", validator=checked_note)
+    It is about a person: neither its `repr` nor a refusal shows what is in it.
+    """
+
+    name: str = field(validator=checked_text, repr=False)
+    street: str = field(validator=checked_text, repr=False)
+    city: str = field(validator=checked_text, repr=False)
+    postal_code: str = field(default="", validator=checked_note, repr=False)
+    country: str = field(validator=checked_text, repr=False)
+    region: str = field(default="", validator=checked_note, repr=False)
+    company: str = field(default="", validator=checked_note, repr=False)
+    phone: str = field(default="", validator=checked_note, repr=False)
+    email: str = field(default="", validator=checked_note, repr=False)
+
+    def __repr__(self) -> str:
+        return "Address(<personal>)"
 
 
 @frozen(kw_only=True)
@@ -99,7 +105,7 @@ class TenderTerms:
     """One payment as it was agreed."""
 
     gateway: str
-    token: str
+    token: str = field(repr=False)
     minor: int
     sale: bool
 

@@ -65,7 +65,7 @@ class RequestPayment(Command[Payment]):
     payment_id: str = field(validator=checked_id)
     order_id: str = field(validator=checked_id)
     gateway: str = field(validator=checked_text)
-    token: str = field(validator=checked_token)
+    token: str = field(validator=checked_token, repr=False)
     amount: Money = field(validator=checked_positive)
     sale: bool = False
 
@@ -205,7 +205,7 @@ class PaymentRequested(Event):
     order_id: str
     gateway: str
     method: str
-    token: str
+    token: str = field(repr=False)
     minor: int
     currency: str
     sale: bool
@@ -328,7 +328,7 @@ class PaymentEffect(Effect):
 class Authorise(PaymentEffect):
     """Set money aside; with `sale`, take it at once.  Succeeds with a tuple of `Fact`."""
 
-    token: str
+    token: str = field(repr=False)
     sale: bool = False
 
 

@@ -117,7 +117,7 @@ def import_store(target: Storage, lines: Iterable[str], progress: Progress | Non
     damaged or incomplete.  What was imported before an interruption is not imported again.
     """
     store = _movable(target)
-    rest = (line.rstrip("\n") for line in lines)
+    rest = _read(lines)
     check_export(next(rest, ""))
     done = _begun(store)
     count = _Count()
@@ -244,13 +244,29 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+DAMAGED = "a line of the export is damaged or cut off; take another copy of it"
+STRANGE = "a line of the export is not one of ours; take another copy of it"
+_NUMBERS = range(2**63)
+"""What a store can keep."""
+
+
+def _read(lines: Iterable[str]) -> Iterator[str]:
+    try:
+        for line in lines:
+            yield line.rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise StorageFailed(DAMAGED) from error
+
+
 def _parsed(line: str) -> dict[str, Any]:
     try:
         told = json.loads(line)
-    except ValueError as error:
-        raise StorageFailed("a line of the export is damaged or cut off; take another copy of it") from error
+        if "\\u" in line:
+            _json(told).encode()  # half a pair is no text
+    except (ValueError, RecursionError) as error:
+        raise StorageFailed(DAMAGED) from error
     if not isinstance(told, dict):
-        raise StorageFailed("a line of the export is not one of ours; take another copy of it")
+        raise StorageFailed(STRANGE)
     return told  # pyright: ignore[reportUnknownVariableType]  # JSON has string keys
 
 
@@ -263,7 +279,10 @@ def _text(doc: bytes) -> str | list[str]:
 
 
 def _bytes(text: str | list[str]) -> bytes:
-    return text.encode() if isinstance(text, str) else base64.b64decode(text[0])
+    try:
+        return text.encode() if isinstance(text, str) else base64.b64decode(text[0])
+    except ValueError as error:
+        raise StorageFailed(DAMAGED) from error
 
 
 class _Filled:
@@ -277,16 +296,32 @@ class _Filled:
 
     def take(self, told: dict[str, Any]) -> None:
         match told:
-            case {"e": [position, kind, ident, version, doc, *texts]}:
+            case {
+                "e": [
+                    int(position),
+                    str(kind),
+                    str(ident),
+                    int(version),
+                    (str() | [str()]) as doc,
+                    str(),
+                    str(),
+                    str(),
+                    str(),
+                    str(),
+                ]
+            } if position in _NUMBERS and version in _NUMBERS:
+                texts = told["e"][5:]
                 self._entries.append(Entry._make(((kind, ident), version, _bytes(doc), *texts, position)))
-            case {"r": [kind, ident, version, doc, head, at]}:
+            case {"r": [str(kind), str(ident), int(version), (str() | [str()]) as doc, str(head), str(at)]} if (
+                version in _NUMBERS
+            ):
                 self._rows.append(Row((kind, ident), version, _bytes(doc), head, at))
-            case {"i": [kind, name, value, ident]}:
+            case {"i": [str(kind), str(name), str(value), str(ident)]}:
                 self._index.append((kind, name, value, ident))
-            case {"p": [ref, subject, doc]}:
+            case {"p": [str(ref), str(subject), (str() | [str()]) as doc]}:
                 self._personal.append(PersonalValue(ref, subject, _bytes(doc)))
             case _:
-                raise StorageFailed("a line of the export is not one of ours; take another copy of it")
+                raise StorageFailed(STRANGE)
 
     def batch(self, mark: Row) -> Batch:
         """With how far it is, saved in the same commit."""

@@ -20,11 +20,13 @@ from psycopg.pq import TransactionStatus
 from ordermgmt.errors import Misconfigured, StorageFailed
 from ordermgmt.storage.postgres.connections import keep_out_of_forks, left_to_the_parent
 from ordermgmt.storage.postgres.sessions import (
+    ATTEMPTS_MAX,
     CLOSED,
     RECONNECT_SECONDS,
     all_lent,
     checked_conninfo,
     failure,
+    has_died,
     judging,
     not_lent,
     session,
@@ -233,6 +235,14 @@ class AsyncHosts:
         """Nothing: the pool knows which event loop it serves."""
 
     async def borrow(self) -> AsyncConnection:
+        for _ in range(ATTEMPTS_MAX):
+            connection = await self._borrow()
+            if connection is not None:
+                return connection
+        raise StorageFailed("the server had ended every connection that your pool lent; nothing was saved")
+
+    async def _borrow(self) -> AsyncConnection | None:
+        """A connection that is fit for a store; None where it had died with the server it was opened to."""
         if self._closed:
             raise StorageFailed(CLOSED)
         lending = self._pool.connection()
@@ -257,6 +267,8 @@ class AsyncHosts:
         except BaseException as error:
             self._lent.pop(connection, None)
             await lending.__aexit__(type(error), error, None)
+            if has_died(connection, error):
+                return None
             raise
         return connection
 

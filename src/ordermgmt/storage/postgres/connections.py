@@ -20,11 +20,13 @@ from psycopg.pq import TransactionStatus
 
 from ordermgmt.errors import Misconfigured, StorageFailed
 from ordermgmt.storage.postgres.sessions import (
+    ATTEMPTS_MAX,
     CLOSED,
     RECONNECT_SECONDS,
     all_lent,
     checked_conninfo,
     failure,
+    has_died,
     judging,
     not_lent,
     session,
@@ -232,6 +234,14 @@ class Hosts:
         self._lent = WeakKeyDictionary[Connection, tuple[AbstractContextManager[Connection], bool]]()
 
     def borrow(self) -> Connection:
+        for _ in range(ATTEMPTS_MAX):
+            connection = self._borrow()
+            if connection is not None:
+                return connection
+        raise StorageFailed("the server had ended every connection that your pool lent; nothing was saved")
+
+    def _borrow(self) -> Connection | None:
+        """A connection that is fit for a store; None where it had died with the server it was opened to."""
         if self._closed:
             raise StorageFailed(CLOSED)
         lending = self._pool.connection()
@@ -256,6 +266,8 @@ class Hosts:
         except BaseException as error:
             self._lent.pop(connection, None)
             lending.__exit__(type(error), error, None)
+            if has_died(connection, error):
+                return None
             raise
         return connection
 
