@@ -278,9 +278,9 @@ def _text(doc: bytes) -> str | list[str]:
         return [base64.b64encode(doc).decode()]
 
 
-def _bytes(text: str | list[str]) -> bytes:
+def _bytes(text: str | Sequence[str]) -> bytes:
     try:
-        return text.encode() if isinstance(text, str) else base64.b64decode(text[0])
+        return text.encode() if isinstance(text, str) else base64.b64decode(text[0], validate=True)
     except ValueError as error:
         raise StorageFailed(DAMAGED) from error
 

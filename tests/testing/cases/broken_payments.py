@@ -602,7 +602,7 @@ class LeaksRequest(Adapter):
         try:
             return super().execute(request, key=key, deadline=deadline)
         except Exception as problem:
-            raise RuntimeError(f"{request} failed") from problem
+            raise RuntimeError(f"{request}, paid with {request.token}, failed") from problem
 
 
 class TestLeaksTheCustomersToken(Broken):
