@@ -64,8 +64,11 @@ class Server:
         return make_conninfo(self.uri, dbname=name)
 
     def do(self, *statements: str) -> list[tuple[Any, ...]]:
-        """Run these as its superuser; what the last one answers."""
-        with psycopg.connect(self.uri, autocommit=True) as connection, connection.cursor() as cursor:
+        """Run these as its superuser; what the last one answers.  A lock that a test has left is not waited for."""
+        with (
+            psycopg.connect(self.uri, autocommit=True, options="-c lock_timeout=60s") as connection,
+            connection.cursor() as cursor,
+        ):
             for statement in statements:
                 cursor.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []

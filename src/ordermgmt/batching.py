@@ -272,7 +272,8 @@ class AsyncBatcher:
         self._enough.clear()
         if len(self._waiting) < self._size.wanted:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), self._size.seconds)
+                async with asyncio.timeout(self._size.seconds):
+                    await self._enough.wait()
 
     async def close(self) -> None:
         """Take no more calls, and answer once everybody who came before was served.  The shop stays open."""

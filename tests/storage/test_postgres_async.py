@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +281,96 @@ def test_a_task_cancelled_while_it_connects_or_begins_costs_the_store_no_connect
             return len(await storage.history(KEY))
 
     assert asyncio.run(story()) == 24
+
+
+class Deaf:
+    """A pool that loses a cancellation, as `asyncio.wait_for` of Python 3.11 may in psycopg's own one."""
+
+    def __init__(self, pool):
+        self.pool = pool
+        self.lending = asyncio.Event()
+
+    @asynccontextmanager
+    async def connection(self):
+        async with self.pool.connection() as connection:
+            self.lending.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+            yield connection
+
+
+def test_a_cancellation_that_the_hosts_pool_has_lost_is_heeded(postgres, schema):
+    async def story():
+        async with (
+            AsyncPostgresStorage(postgres.uri, schema=schema) as storage,
+            AsyncConnectionPool(postgres.uri, min_size=1, max_size=1, open=False) as pool,
+        ):
+            await save_async(storage, written("A-1"))
+            deaf = Deaf(pool)
+            pooled = AsyncPostgresStorage(deaf, schema=schema)
+            await pooled.open()
+            async with storage.transaction() as holder:
+                await holder.load([KEY])
+                deaf.lending.clear()
+                waiting = asyncio.create_task(increment_async(pooled, KEY))
+                await deaf.lending.wait()
+                waiting.cancel()
+                # It waits no more for a row that whoever ended it holds.
+                await asyncio.wait([waiting], timeout=20)
+                assert waiting.cancelled()
+                await holder.commit([written("A-1", 1)])
+            await asyncio.wait_for(increment_async(pooled, KEY), 20)
+            return len(await storage.history(KEY))
+
+    assert asyncio.run(story()) == 3
+
+
+def test_a_cancellation_that_a_wait_of_the_drivers_has_lost_is_heeded():
+    ended = []
+
+    def steps():
+        try:
+            yield "first"
+            yield "second"
+        finally:
+            ended.append("undone")
+
+    async def act(step):
+        if step == "second":
+            raise AssertionError("it went on")
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(20)
+
+    async def story():
+        task = asyncio.create_task(drive_async(steps(), act))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(story())
+    assert ended == ["undone"]
+
+
+def test_a_task_that_was_cancelled_before_may_still_put_things_in_order(postgres, schema):
+    async def story():
+        async with AsyncPostgresStorage(postgres.uri, schema=schema) as storage:
+            await save_async(storage, written("A-1"))
+
+            async def tidy():
+                try:
+                    await asyncio.sleep(20)
+                finally:
+                    await increment_async(storage, KEY)
+
+            task = asyncio.create_task(tidy())
+            await asyncio.sleep(0.01)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            return len(await storage.history(KEY))
+
+    assert asyncio.run(story()) == 2
 
 
 # A reply that was lost

@@ -31,7 +31,17 @@ from ordermgmt.storage.postgres.sessions import (
     not_lent,
     session,
 )
-from ordermgmt.storage.postgres.steps import Ask, AsyncConnection, Close, Do, Pause, asked_async, drive_async
+from ordermgmt.storage.postgres.steps import (
+    Ask,
+    AsyncConnection,
+    Close,
+    Do,
+    Pause,
+    asked_async,
+    cancellations,
+    drive_async,
+    heed,
+)
 from ordermgmt.storage.postgres.texts import adapt
 from ordermgmt.storage.postgres.wire import Wire
 
@@ -152,10 +162,12 @@ class AsyncOwn:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def connect(self) -> AsyncConnection:
+        before = cancellations()
         connection = await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True, fallback_application_name="ordermgmt"
         )
         try:
+            heed(before)
             await drive_async(judging(), partial(act_async, connection))
             await connection.execute(self._session)
             adapt(connection.adapters)
@@ -251,11 +263,13 @@ class AsyncHosts:
                 f"{type(self._pool).__name__} is a blocking pool; give AsyncPostgresStorage an awaited one "
                 "(psycopg_pool.AsyncConnectionPool), or use PostgresStorage: AsyncOrderManagement calls it in threads"
             )
+        before = cancellations()
         try:
             connection = await lending.__aenter__()
         except psycopg.Error as error:
             raise not_lent(error) from error
         try:
+            heed(before)
             autocommit = connection.autocommit
             if not autocommit:
                 await connection.set_autocommit(True)

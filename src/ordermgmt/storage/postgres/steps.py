@@ -7,6 +7,7 @@ not in a generator, so that whatever is raised, `KeyboardInterrupt` and `Cancell
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -97,11 +98,13 @@ async def drive_async(steps: Generator[Any, Any, T], act: Callable[[Any], Awaita
     """Do these steps, awaiting each."""
     go: Callable[[Any], Any] = steps.send
     told: Any = None
+    before = cancellations()
     try:
         while True:
             step = go(told)
             try:
                 go, told = steps.send, await act(step)
+                heed(before)
             except BaseException as error:  # noqa: BLE001 - as above
                 go, told = steps.throw, error
     except StopIteration as end:
@@ -109,6 +112,23 @@ async def drive_async(steps: Generator[Any, Any, T], act: Callable[[Any], Awaita
         return answer
     finally:
         told = None
+
+
+def cancellations() -> int:
+    """How often the task that runs was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
+def heed(before: int) -> None:
+    """End the task that runs if it was asked to since then, though whatever it waited for did not tell it.
+
+    `asyncio.wait_for` of Python 3.11, on which psycopg's pool waits, loses a request that comes in the moment in which
+    there is an answer (https://github.com/python/cpython/issues/86296).  The task would go on to wait for rows that
+    whoever ended it may hold.
+    """
+    if cancellations() > before:
+        raise asyncio.CancelledError
 
 
 def cursor(connection: Connection) -> psycopg.Cursor[Any]:
