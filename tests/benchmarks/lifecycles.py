@@ -1,7 +1,7 @@
 """One order's whole life, durably: against the same rows written by raw SQL, and against `eventsourcing`.
 
 python -m tests.benchmarks.lifecycles            on SQLite and PostgreSQL
-python -m tests.benchmarks.lifecycles --profile  and where the time of a life goes
+python -m tests.benchmarks.lifecycles --profile  where the time of a life in memory goes, instead
 
 A life is: place 3 lines, reserve, authorise, capture, ship all, deliver.  Every step is a commit of its own with its
 history and outbox; sending a request to the gateway is claimed in a commit before and settled in one after, on both
@@ -10,6 +10,7 @@ sides.  `eventsourcing` is installed for this alone: ``pip install eventsourcing
 
 from __future__ import annotations
 
+import argparse
 import cProfile
 import itertools
 import pstats
@@ -40,6 +41,7 @@ from .timing import table
 ROUNDS = 7
 LIVES = 20
 """How many in each round."""
+PROFILED = 100
 PEERS = {True: "eventsourcing, many writers", False: "eventsourcing, one writer"}
 """Whether other processes may write beside it → what it is called; see `eventsourced`."""
 
@@ -250,20 +252,27 @@ def on_postgres() -> dict[str, list[Took]]:
 
 
 def profile() -> None:
-    """Where the time of a life goes, by function."""
+    """Where the time of a life in memory goes, by function."""
     one = ours(MemoryStorage())
     for _ in range(20):
         one()
     profiler = cProfile.Profile()
     profiler.enable()
-    for _ in range(100):
+    for _ in range(PROFILED):
         one()
     profiler.disable()
+    calls = sum(function.callcount for function in profiler.getstats())
+    sys.stdout.write(f"{calls // PROFILED:,} function calls a life\n")
     pstats.Stats(profiler).strip_dirs().sort_stats("tottime").print_stats(25)
 
 
 def main() -> None:
     """Print all of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", action="store_true", help="where the time of a life in memory goes, instead")
+    if parser.parse_args().profile:
+        profile()
+        return
     with TemporaryDirectory() as folder:
         version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3]
         own = journal_for(version)
@@ -274,8 +283,6 @@ def main() -> None:
                 on_sqlite(Path(folder), journal, synchronous),
             )
     told("One life of 3 lines on PostgreSQL, every step durable", on_postgres())
-    if "--profile" in sys.argv:
-        profile()
 
 
 if __name__ == "__main__":

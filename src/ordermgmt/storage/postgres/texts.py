@@ -38,10 +38,12 @@ _NO_BLOBS = Struct("!iii").pack(0, 0, _BLOB_OID)
 
 
 def _texts(several: Texts) -> bytes:
+    if not several:
+        return b"{}"
     told = '","'.join(several)
     if "\\" in told or told.count('"') > 2 * (len(several) - 1):
         told = '","'.join([one.replace("\\", "\\\\").replace('"', '\\"') for one in several])
-    return f'{{"{told}"}}'.encode() if several else b"{}"
+    return f'{{"{told}"}}'.encode()
 
 
 def _numbers(several: Numbers) -> bytes:
