@@ -177,6 +177,23 @@ def test_whoever_is_interrupted_while_it_waits_leaves_the_store_as_it_was(postgr
     assert postgres.do(waiters) == [(0,)]
 
 
+def test_a_statement_whose_answer_nobody_took_in_can_be_said_again(postgres, storage, monkeypatch):
+    told = Wire._told
+
+    def interrupted(self):
+        yield from told(self)
+        raise KeyboardInterrupt
+
+    with closing(PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1)) as again:
+        monkeypatch.setattr(Wire, "_told", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            again.read([KEY])
+        monkeypatch.undo()
+        assert again.read([KEY]) == {}
+        increment(again, KEY)
+        assert again.read([KEY])[KEY].version == 1
+
+
 def test_two_who_wait_for_each_other_are_sent_back_to_decide_again(own_postgres, storage):
     # An engine takes rows in one order; who does not is found out by the server.
     own_postgres.do("ALTER SYSTEM SET deadlock_timeout = '20ms'", "SELECT pg_reload_conf()")

@@ -28,10 +28,12 @@ DONE, FAILED, SYNCED = ExecStatus.COMMAND_OK, ExecStatus.FATAL_ERROR, ExecStatus
 class Wire:
     """A connection, and the statements it knows by name: those of nobody else."""
 
-    __slots__ = ("_known", "_line")
+    __slots__ = ("_known", "_line", "_names")
 
     def __init__(self, line: PGconn) -> None:
         self._line = line
+        self._names = count()
+        """No name is given twice: who was interrupted may have had a statement prepared that nobody knows of."""
         self._known: dict[bytes, tuple[bytes, list[Format]]] = {}
         """By its text: the name of a statement, and how its values are written."""
 
@@ -49,7 +51,7 @@ class Wire:
         if ask.before:
             line.send_query_params(ask.before, None)
             place += 1
-        name, form = known or (b"ordermgmt_%d" % len(self._known), formats(ask.values))
+        name, form = known or (b"ordermgmt_%d" % next(self._names), formats(ask.values))
         if known is None:
             line.send_prepare(name, _numbered(ask.text), types(ask.values))
             place += 1
