@@ -17,8 +17,10 @@ from psycopg_pool import ConnectionPool
 from ordermgmt.engine.transaction import Entry, Query
 from ordermgmt.errors import Conflict, InvalidInput, MissingExtra, StorageBusy, StorageFailed
 from ordermgmt.storage import NewerSchema, PostgresStorage
+from ordermgmt.storage.postgres.connections import Borrowed
 from ordermgmt.storage.postgres.schema import MIGRATIONS, migrate, schema_version
 from ordermgmt.storage.postgres.steps import Ask, asked, drive
+from ordermgmt.storage.postgres.store import PostgresTransaction
 from ordermgmt.storage.postgres.texts import Blobs, Numbers, Texts
 from ordermgmt.storage.postgres.wire import Wire
 from ordermgmt.testing.conformance.storage import (
@@ -29,6 +31,7 @@ from ordermgmt.testing.conformance.storage import (
     whole_feed,
     written,
 )
+from tests.storage.interrupting import interrupted_at, look
 
 KEY = ("stock", "SKU")
 
@@ -175,6 +178,27 @@ def test_whoever_is_interrupted_while_it_waits_leaves_the_store_as_it_was(postgr
     assert len(storage.feed()) == 3
     waiters = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' OR state LIKE 'idle in%'"
     assert postgres.do(waiters) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "door", [PostgresTransaction.__exit__, PostgresTransaction._leave, PostgresTransaction._release]
+)
+def test_whoever_is_interrupted_at_the_door_keeps_no_row_and_no_connection(postgres, storage, door):
+    with closing(PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=1)) as again:
+        increment(again, KEY)
+        with interrupted_at(door):
+            look(again, KEY)
+        with storage.transaction() as other:
+            assert other.load([KEY], skip_locked=True)
+        increment(again, KEY)
+
+
+@pytest.mark.parametrize("door", [Borrowed.__exit__, Borrowed._leave])
+def test_whoever_is_interrupted_when_it_has_read_keeps_no_connection(postgres, storage, door):
+    with closing(PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=1)) as again:
+        with interrupted_at(door):
+            again.read([KEY])
+        assert again.read([KEY]) == {}
 
 
 def test_a_statement_whose_answer_nobody_took_in_can_be_said_again(postgres, storage, monkeypatch):

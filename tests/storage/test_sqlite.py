@@ -20,9 +20,11 @@ from ordermgmt.engine.transaction import PersonalValue, Query
 from ordermgmt.errors import Misconfigured, StorageBusy, StorageFailed
 from ordermgmt.storage import NewerSchema, SqliteStorage
 from ordermgmt.storage.sqlite import connections, texts
-from ordermgmt.storage.sqlite.connections import journal_for
+from ordermgmt.storage.sqlite.connections import Connections, journal_for
 from ordermgmt.storage.sqlite.schema import MIGRATIONS, migrate, schema_version
+from ordermgmt.storage.sqlite.store import SqliteTransaction
 from ordermgmt.testing.conformance.storage import StorageContract, increment, save, together, written
+from tests.storage.interrupting import interrupted_at, look
 
 KEY = ("stock", "SKU")
 
@@ -298,6 +300,20 @@ def test_a_second_transaction_in_the_same_thread_is_told_that_the_store_is_busy(
         with pytest.raises(StorageBusy):
             save(storage, written("A-1"))
         transaction.commit([written("A-1")])
+
+
+@pytest.mark.parametrize(
+    "door", [SqliteTransaction.__exit__, SqliteTransaction._leave, SqliteTransaction._let_go, Connections.release]
+)
+def test_whoever_is_interrupted_at_the_door_keeps_no_turn(path, door):
+    with closing(SqliteStorage(path, busy_timeout=0.05)) as storage:
+        with interrupted_at(door):
+            look(storage, KEY)
+        increment(storage, KEY)
+        with interrupted_at(door):
+            increment(storage, KEY)
+        increment(storage, KEY)
+        assert storage.read([KEY])[KEY].version == 3
 
 
 def test_a_transaction_that_is_open_when_the_store_is_closed_may_end(path):

@@ -92,15 +92,26 @@ class Borrowed:
 
     def __init__(self, connections: Lender) -> None:
         self._connections = connections
+        self._connection: Connection | None = None
 
     def __enter__(self) -> Connection:
-        self._connection = self._connections.borrow()
-        return self._connection
+        connection = self._connection = self._connections.borrow()
+        return connection
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connections.give_back(self._connection)
+        self._leave()
+
+    def __del__(self) -> None:
+        # As in a transaction: for who is interrupted before `__exit__` has done anything.
+        if self._connection is not None:
+            self._leave()
+
+    def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._connections.give_back(connection)
 
 
 class Own:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -155,7 +156,7 @@ class PostgresStorage(Reading):
 class PostgresTransaction:
     """An open transaction of a `PostgresStorage`: the rows it has loaded are nobody else's until it ends."""
 
-    __slots__ = ("_connection", "_connections", "_course", "_holds", "_texts")
+    __slots__ = ("_connection", "_connections", "_course", "_holds", "_pid", "_texts")
 
     _connection: Connection
     _course: Course
@@ -163,6 +164,7 @@ class PostgresTransaction:
     def __init__(self, connections: Lender, statements: Statements) -> None:
         self._connections = connections
         self._texts = statements
+        self._pid = os.getpid()
         self._holds = False
 
     def __enter__(self) -> Self:
@@ -181,14 +183,22 @@ class PostgresTransaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._course.end()
-        if self._holds and self._course.is_ours:
+        self._leave()
+
+    def __del__(self) -> None:
+        # Who is interrupted at the very door, before `__exit__` has done anything, leaves when its trace is forgotten.
+        if self._holds:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._holds and os.getpid() == self._pid:  # in a forked child the transaction is its parent's
             self._release()
 
     def _release(self) -> None:
-        self._holds = False
         try:
             drive(undo(self._connection), self._act)
         finally:
+            self._holds = False
             self._connections.give_back(self._connection)
 
     def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:

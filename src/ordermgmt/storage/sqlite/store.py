@@ -171,7 +171,7 @@ class SqliteStorage:
 class SqliteTransaction:
     """The open transaction of a `SqliteStorage`; nobody else writes meanwhile, in any process."""
 
-    __slots__ = ("_begin", "_connection", "_connections", "_deadline", "_over", "_pid", "_turn", "_versions")
+    __slots__ = ("_begin", "_connection", "_connections", "_deadline", "_holds", "_over", "_pid", "_turn", "_versions")
 
     _connection: sqlite3.Connection
     _deadline: float
@@ -181,6 +181,7 @@ class SqliteTransaction:
     def __init__(self, connections: Connections, *, begin: bool = True) -> None:
         self._connections = connections
         self._begin = begin
+        self._holds = False
         self._over = True
         self._versions: dict[Key, int] = {}
 
@@ -197,17 +198,16 @@ class SqliteTransaction:
             )
         try:
             self._connection = connections.writer()
-            try:
-                if self._begin:
-                    self._lock()
-            except BaseException:
-                connections.release(self._connection, broken=True)
-                raise
-        except sqlite3.Error as error:
-            self._turn.release()
-            raise failure(error) from error
-        except BaseException:
-            self._turn.release()
+            self._holds = True
+            if self._begin:
+                self._lock()
+        except BaseException as error:
+            if self._holds:
+                self._let_go(broken=True)
+            else:
+                self._turn.release()
+            if isinstance(error, sqlite3.Error):
+                raise failure(error) from error
             raise
         self._over = False
         return self
@@ -216,14 +216,27 @@ class SqliteTransaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over = True
-        if os.getpid() != self._pid:
+        self._leave()
+
+    def __del__(self) -> None:
+        # Who is interrupted at the very door, before `__exit__` has done anything, leaves when its trace is forgotten.
+        if self._holds:
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self._holds or os.getpid() != self._pid:
             return  # a forked child leaves the block too; the transaction is its parent's
-        broken = False
+        broken = True
         try:
             broken = not self._undone()
         finally:
-            self._connections.release(self._connection, broken=broken)
-            self._turn.release()
+            self._let_go(broken=broken)
+
+    def _let_go(self, *, broken: bool) -> None:
+        """Give the connection and the turn back."""
+        self._connections.release(self._connection, broken=broken)
+        self._holds = False
+        self._turn.release()
 
     def load(self, keys: Collection[Key], *, skip_locked: bool = False) -> Mapping[Key, Row]:  # noqa: ARG002
         self._check_open()
