@@ -39,6 +39,7 @@ from ordermgmt import (
 from ordermgmt.batching import _Call
 from ordermgmt.engine.transaction import Transaction, Write
 from ordermgmt.storage import MemoryStorage, SqliteStorage
+from tests.storage.interrupting import interrupted_at
 from tests.stories import laws_hold
 
 LONG = timedelta(seconds=5)
@@ -337,6 +338,16 @@ class TestThreads:
             assert last.result(20).order_id == "A-3"
         assert sorted(order.order_id for order in shop.find(Order)) == ["A-1", "A-3"]
 
+    @pytest.mark.parametrize("door", [Batcher._join, Batcher._lead])
+    def test_whoever_is_interrupted_before_it_leads_is_followed_by_others(
+        self, shop: OrderManagement, door: Callable[..., Any]
+    ) -> None:
+        with Batcher(shop) as batcher:
+            with interrupted_at(door):
+                batcher.handle(buy("A-1"))
+            assert batcher.handle(buy("A-2")).order_id == "A-2"
+        assert [order.order_id for order in shop.find(Order)] == ["A-2"]
+
     @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
     def test_many_threads_leave_the_store_in_order(
         self, kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -438,6 +449,16 @@ class TestTasks:
             return await asyncio.gather(*calls)
 
         assert len(asyncio.run(story())) == 5
+
+    def test_a_batcher_serves_one_event_loop_after_the_other(self, tasks: AsyncOrderManagement) -> None:
+        batcher = AsyncBatcher(tasks, max_wait=timedelta(milliseconds=20))
+
+        async def story(name: str) -> list[Order]:
+            # The second time the batcher expects all of them, and waits for those who do not come.
+            crowds = [[batcher.handle(buy(f"{name}-{crowd}-{n}")) for n in range(crowd)] for crowd in (6, 3)]
+            return [order for crowd in crowds for order in await asyncio.gather(*crowd)]
+
+        assert [len(asyncio.run(story(name))) for name in "AB"] == [9, 9]
 
     def test_a_batcher_that_is_done_leaves_no_task_behind(self, tasks: AsyncOrderManagement) -> None:
         async def story() -> set[Any]:

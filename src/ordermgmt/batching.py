@@ -121,6 +121,21 @@ class Batcher:
         """See `OrderManagement.handle`: the same promises, in a commit shared with whoever calls at the same time."""
         self._look()
         call = _Call(self._shop.prepared(command, by=by, command_id=command_id))
+        try:
+            self._join(call)
+            if not call.leads:
+                call.wait()
+            if call.leads:
+                self._lead()
+        finally:
+            self._leave(call)
+        if call.result is None:  # pragma: no cover - whoever leads answers everybody
+            raise AssertionError(call.job)
+        state: State = call.result.unwrap()
+        return state
+
+    def _join(self, call: _Call) -> None:
+        """Wait with the others; whoever is the first of them leads."""
         with self._lock:
             if self._closed:
                 raise StorageFailed("this batcher is closed; open a new one, or use shop.handle")
@@ -129,20 +144,8 @@ class Batcher:
                 self._led = call.leads = True
             elif len(self._waiting) >= self._size.wanted:
                 self._enough.notify()
-        if not call.leads:
-            try:
-                call.wait()
-            except BaseException:
-                self._leave(call)
-                raise
-        if call.leads:
-            self._lead(call)
-        if call.result is None:  # pragma: no cover - whoever leads answers everybody
-            raise AssertionError(call.job)
-        state: State = call.result.unwrap()
-        return state
 
-    def _lead(self, own: _Call) -> None:
+    def _lead(self) -> None:
         batch: list[_Call] = []
         try:
             with self._lock:
@@ -160,28 +163,22 @@ class Batcher:
             for call in batch:
                 if call.result is None:
                     call.answer(Result(error=OutcomeUnknown(_INTERRUPTED)))
-            self._withdraw(own)
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """The first of those who wait leads next."""
-        with self._lock:
-            if self._waiting:
-                self._waiting[0].lead()
-            else:
-                self._led = False
-                self._idle.notify_all()
 
     def _leave(self, call: _Call) -> None:
-        """A caller was interrupted while it waited: its command is taken back, unless a commit holds it already."""
-        self._withdraw(call)
-        if call.leads:
-            self._hand_over()
+        """Whoever has led lets the first of those who wait lead next.
 
-    def _withdraw(self, call: _Call) -> None:
+        A caller who was interrupted takes its command back, unless a commit holds it already.
+        """
+        if call.result is not None and not call.leads:
+            return
         with self._lock:
             if call in self._waiting:
                 self._waiting.remove(call)
+            if call.leads and self._waiting:
+                self._waiting[0].lead()
+            elif call.leads:
+                self._led = False
+                self._idle.notify_all()
 
     def _look(self) -> None:
         """Refuse whoever is called by a batch, as an observer is: it would wait for that batch to end."""
@@ -242,6 +239,7 @@ class AsyncBatcher:
         if len(self._waiting) >= self._size.wanted:
             self._enough.set()
         if self._leading is None:
+            self._enough = asyncio.Event()  # one that was waited for serves that event loop for ever
             # A task of its own, so that cancelling a caller cancels nobody else.
             self._leading = loop.create_task(self._lead())
         state: State = (await answer).unwrap()

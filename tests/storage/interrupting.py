@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,7 +12,7 @@ from ordermgmt.engine.transaction import Key, Storage
 
 
 @contextmanager
-def interrupted_at(door: Callable[..., Any]) -> Iterator[None]:
+def interrupted_at(door: Callable[..., Any]) -> Generator[None]:
     """What is done within meets Ctrl-C when it comes through this door, and the interrupt is forgotten here."""
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
