@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import attrs
+import pendulum
 import pytest
 
 from ordermgmt import (
@@ -20,6 +22,7 @@ from ordermgmt import (
     InvalidInput,
     Item,
     ListedItems,
+    ManualClock,
     Misconfigured,
     NotFound,
     OnAccount,
@@ -33,7 +36,7 @@ from ordermgmt import (
 )
 from ordermgmt.storage import MemoryStorage, SqliteStorage
 from ordermgmt.testing import FakeCarrier, FakePayments
-from tests.stories import line
+from tests.stories import laws_hold, line
 
 SHOPS = [OrderManagement, AsyncOrderManagement]
 ANN = Address(name="Ann", street="Quay 1", city="Cork", country="IE")
@@ -205,6 +208,9 @@ def test_a_webhook_comes_with_headers_and_bytes_for_a_named_gateway(gateway: Any
         ("items", AnyItem, "ListedItems"),
         ("taxes", {"standard": {}}, "TaxTable"),
         ("addresses", print, "a method check"),
+        ("clock", ManualClock, "a method now"),
+        ("clock", pendulum.now, "a method now"),
+        ("ids", object(), "a method new"),
         ("reactions", [print], r"\[\*on\("),
         ("reactions", [()], r"\[\*on\("),
     ],
@@ -212,3 +218,36 @@ def test_a_webhook_comes_with_headers_and_bytes_for_a_named_gateway(gateway: Any
 def test_a_part_of_another_kind_is_refused_when_the_shop_is_made(argument: str, wrong: Any, told: str) -> None:
     with pytest.raises(Misconfigured, match=told):
         OrderManagement(storage=MemoryStorage(), **{argument: wrong})
+
+
+class Telling:
+    """A clock of the host's that stands still."""
+
+    def __init__(self, now: Any) -> None:
+        self.now = lambda: now
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+        datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),
+        datetime(2026, 10, 25, 7, 0, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+        pendulum.datetime(2026, 10, 25, 10, 30, tz="Asia/Tokyo"),
+    ],
+    ids=lambda now: str(now.tzinfo),
+)
+def test_a_clock_may_tell_the_time_of_any_zone(now: datetime) -> None:
+    shop, placed = place(clock=Telling(now))
+    assert placed().placed_at.isoformat() == "2026-10-25T01:30:00+00:00"
+    assert {one.at.isoformat() for one in shop.history(Order, "A")} == {"2026-10-25T01:30:00+00:00"}
+    assert shop.run_due().sent == 0
+    laws_hold(shop)
+
+
+@pytest.mark.parametrize("now", [datetime(2026, 1, 1), pendulum.naive(2026, 1, 1), "2026-01-01", 1.0, None])  # noqa: DTZ001
+def test_a_clock_that_tells_no_zone_is_named_and_nothing_happens(now: Any) -> None:
+    shop = OrderManagement(storage=MemoryStorage(), clock=Telling(now))
+    with pytest.raises(Misconfigured, match="Telling is of no use: the time must"):
+        shop.handle(ReceiveStock(sku="mug", quantity=5))
+    assert shop.feed() == []

@@ -26,7 +26,7 @@ from .engine.messages import Command, Event, Personal, check_id, check_page, che
 from .engine.observing import NOBODY, Observer, Watch
 from .engine.operating import Operator
 from .engine.policies import NamedPolicy
-from .engine.ports import Clock, Ids, SystemClock, SystemIds
+from .engine.ports import Clock, Ids, SystemClock, SystemIds, in_utc
 from .engine.requests import Job, Result
 from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage, joins
 from .engine.working import Worker
@@ -417,6 +417,8 @@ def settings_of(
         (items, "items", "items", "ListedItems({sku: Item(…)})"),
         (taxes, "taxes", "rates", "TaxTable({tax class: {place: [Tax(…)]}})"),
         (addresses, "addresses", "check", "a validator of yours"),
+        (clock, "clock", "now", "SystemClock()"),
+        (ids, "ids", "new", "SystemIds()"),
     )
     for port, argument, method, such_as in asked:
         # A dict has a method `items` as well.
@@ -429,6 +431,7 @@ def settings_of(
             raise Misconfigured(f"an observer is a function that takes what is observed (got {shorten(observer)})")
     if lease <= deadline:
         raise Misconfigured("the lease must be longer than the deadline: a call must end before it counts as lost")
+    time = SystemClock() if clock is None else in_utc(clock)
     assembly = Assembly(
         capabilities,
         reactions=reactions,
@@ -439,8 +442,8 @@ def settings_of(
     )
     return Settings(
         assembly=assembly,
-        clock=clock or SystemClock(),
-        ids=ids or SystemIds(clock),
+        clock=time,
+        ids=ids or SystemIds(None if clock is None else time),
         items=items or AnyItem(),
         addresses=addresses,
         taxes=taxes,

@@ -14,6 +14,8 @@ from typing import Protocol
 import pendulum
 from pendulum import DateTime
 
+from ..errors import InvalidInput, Misconfigured
+from ..values import frozen
 from .instants import check_instant
 
 
@@ -51,6 +53,25 @@ class ManualClock:
         """Moves it by a span; answers the new time."""
         self._now = self._now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         return self._now
+
+
+@frozen
+class InUtc:
+    """A clock of the host's.  Whatever zone it tells the time in, it is taken as that instant in UTC."""
+
+    clock: Clock
+
+    def now(self) -> DateTime:
+        """The present instant.  Raises `Misconfigured` where the clock does not say in which zone."""
+        try:
+            return check_instant(self.clock.now(), "the time")
+        except InvalidInput as problem:
+            raise Misconfigured(f"the clock {type(self.clock).__name__} is of no use: {problem}") from problem
+
+
+def in_utc(clock: Clock) -> Clock:
+    """This clock, telling the time in UTC; ours do so by themselves."""
+    return clock if type(clock) in (SystemClock, ManualClock) else InUtc(clock)
 
 
 class Ids(Protocol):
