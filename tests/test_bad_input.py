@@ -848,6 +848,9 @@ def test_only_personal_values_are_revealed(shared: Shared):
         if junk is not None and not isinstance(junk, Personal):
             with pytest.raises(InvalidInput):
                 shared.shop.reveal(junk, Address)
+    for junk in NOT_TEXT:
+        with pytest.raises(InvalidInput):
+            shared.shop.reveal(Personal("ann", junk), Address)
 
 
 def test_only_declared_indexes_are_searched(shared: Shared):

@@ -360,8 +360,9 @@ def next_keys(steps: Generator[Any, Any, Allowances], rows: Any) -> tuple[Any, A
 
 def ref_of(personal: object) -> str:
     """Under which reference a personal value is kept."""
-    if not isinstance(personal, Personal):
-        raise InvalidInput(f"reveal takes what stands in an entity, such as order.ship_to (got {shorten(personal)})")
+    told = shorten(personal)
+    if not isinstance(personal, Personal) or not isinstance(personal.ref, str):
+        raise InvalidInput(f"reveal takes what stands in an entity, such as order.ship_to (got {told})")
     return personal.ref
 
 
