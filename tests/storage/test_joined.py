@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -251,6 +252,38 @@ class TestWhatIsRefused:
     def test_django_must_be_atomic(self, shop: OrderManagement) -> None:
         with pytest.raises(Misconfigured, match=r"transaction\.atomic"):
             shop.within(django_connection).handle(buy("A-1"))
+
+    def test_what_django_is_about_to_undo_is_not_added_to(self, shop: OrderManagement, path: Path) -> None:
+        with django_atomic(path) as (connection, run):
+            run("INSERT INTO invoice VALUES ('R-1')")
+            transaction.set_rollback(True)  # as an error inside a block of Django's does, or of its models
+            inside = shop.within(connection)
+            with pytest.raises(StorageFailed, match="has failed before"):
+                inside.handle(buy("A-1"))
+            with pytest.raises(StorageFailed, match="has failed before"):
+                inside.get(Stock, ("mug", "main"))
+        assert invoices(path) == []
+
+    def test_a_connection_that_is_closed_saves_nothing(self, shop: OrderManagement, path: Path) -> None:
+        connection = sqlite3.connect(path)
+        connection.close()
+        with pytest.raises(StorageFailed, match="closed"):
+            shop.within(connection).handle(buy("A-1"))
+        with pytest.raises(StorageFailed, match="closed"):
+            shop.within(connection).get(Stock, ("mug", "main"))
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="connections have no autocommit before Python 3.12")
+    def test_nothing_is_begun_for_a_host_whose_commits_do_nothing(self, shop: OrderManagement, path: Path) -> None:
+        given: Any = {"autocommit": True}
+        with closing(sqlite3.connect(path, **given)) as connection:
+            connection.execute("PRAGMA synchronous = EXTRA")
+            with pytest.raises(Misconfigured, match="no transaction is open"):
+                shop.within(connection).handle(buy("A-1"))
+            assert not connection.in_transaction
+            connection.execute("BEGIN")
+            shop.within(connection).handle(buy("A-1"))
+            connection.execute("COMMIT")
+        assert shop.get(Order, "A-1").status == "confirmed"
 
     @pytest.mark.parametrize(
         ("pragma", "told"),

@@ -17,6 +17,8 @@ NO_TRANSACTION = (
     "first ({how}), or use a shop on the library's own connection"
 )
 
+FAILED_BEFORE = "the host's transaction has failed before; roll it back, and begin again"
+
 
 def driver_connection(given: Any) -> Any:
     """The driver's own connection, in the transaction that the host has begun or that its framework begins by itself.
@@ -28,6 +30,8 @@ def driver_connection(given: Any) -> Any:
     if hasattr(host, "in_atomic_block"):
         if not host.in_atomic_block:
             raise Misconfigured(NO_TRANSACTION.format(how="with transaction.atomic():"))
+        if host.needs_rollback:  # Django will undo all of it, and says nothing to whoever does not ask it
+            raise StorageFailed(FAILED_BEFORE)
         return host.connection
     if hasattr(host, "run_sync"):
         raise Misconfigured(

@@ -12,7 +12,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from ordermgmt.engine.transaction import Entry, Key, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, NewerSchema, OrderManagementError, StorageFailed
 from ordermgmt.storage.checks import check_texts, check_writes, clamped
-from ordermgmt.storage.hosts import NO_TRANSACTION
+from ordermgmt.storage.hosts import FAILED_BEFORE, NO_TRANSACTION
 from ordermgmt.storage.postgres import texts
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.schema import MIGRATIONS
@@ -76,7 +76,7 @@ def check_joinable(connection: Any) -> None:
     if status == TransactionStatus.IDLE and connection.autocommit:
         raise Misconfigured(NO_TRANSACTION.format(how="with connection.transaction():"))
     if status == TransactionStatus.INERROR:
-        raise StorageFailed("the host's transaction has failed before; roll it back, and begin again")
+        raise StorageFailed(FAILED_BEFORE)
 
 
 def examining(statements: Statements) -> Steps[None]:

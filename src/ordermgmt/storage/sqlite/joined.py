@@ -230,11 +230,12 @@ def _select(connection: sqlite3.Connection, text: str, values: Values) -> list[A
 
 def _begin(connection: sqlite3.Connection) -> None:
     """What `sqlite3` would do by itself before the first change; refused where the host said that it shall not."""
-    if connection.in_transaction:
-        return
-    if connection.isolation_level is None:
-        raise Misconfigured(NO_TRANSACTION.format(how="BEGIN"))
     try:
+        if connection.in_transaction:
+            return
+        # Where Python 3.12 was told autocommit=True, the host's own commit() would do nothing.
+        if connection.isolation_level is None or getattr(connection, "autocommit", None) is True:
+            raise Misconfigured(NO_TRANSACTION.format(how="BEGIN"))
         _cursor(connection).execute(f"BEGIN {connection.isolation_level}")
     except sqlite3.Error as error:
         raise failure(error) from error
