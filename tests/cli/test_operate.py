@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +27,7 @@ from ordermgmt import (
 )
 from ordermgmt.cli import main
 from ordermgmt.cli.stores import Progress, shown
+from ordermgmt.engine.transaction import Query
 from ordermgmt.storage import PostgresStorage, SqliteStorage
 from ordermgmt.testing import FakePayments
 from tests.servers import Server
@@ -67,6 +70,14 @@ class TestMigrate:
         assert run("migrate", "--db", path)[:2] == (0, f"{path} was empty, and is up to date now: schema version 1\n")
         assert run("migrate", "--db", path)[:2] == (0, f"{path} is up to date: schema version 1\n")
         assert SqliteStorage(path).statuses("order") == {}
+
+    def test_what_is_no_database_is_named_and_left_alone(self, run: Run, tmp_path: Path) -> None:
+        path = tmp_path / "notes.txt"
+        path.write_text("milk, bread and a good deal of butter", encoding="utf-8")
+        code, _, err = run("migrate", "--db", path)
+        assert code == 2
+        assert f"{path} cannot be read as a database" in err
+        assert path.read_text(encoding="utf-8").startswith("milk")
 
     def test_a_server_is_migrated_by_its_address(self, postgres: Server, schema: str, run: Run) -> None:
         code, out, _ = run("migrate", "--db", postgres.uri, "--schema", schema)
@@ -140,6 +151,16 @@ class TestMoving:
         assert run("export", "--db", tmp_path / "again.db", tmp_path / "3.jsonl")[1] == first
         assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "3.jsonl").read_bytes()
         assert run("verify", "--db", tmp_path / "again.db")[0] == 0
+
+    def test_an_export_that_is_interrupted_leaves_nothing_behind(
+        self, file: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("ordermgmt.cli.operate.export_store", interrupt)
+        assert run("export", "--db", file, tmp_path / "out.jsonl")[0] == 130
+        assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
 
     def test_an_export_does_not_overwrite(self, file: Path, tmp_path: Path, run: Run) -> None:
         (tmp_path / "out.jsonl").write_text("mine", encoding="utf-8")
@@ -334,6 +355,15 @@ class TestEffects:
         code, _, err = run("verify", "--app", app)
         assert code == 2
         assert told in err
+
+
+def test_a_terminal_that_has_no_rules_gets_question_marks(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(paper, encoding="ascii"))
+    with closing(SqliteStorage(file)) as storage:
+        order = storage.find(Query(kind="order"))[0].row.key[1]
+    assert main(["track", order, "--db", str(file)]) == 0
+    assert b"?????" in paper.getvalue()
 
 
 @pytest.mark.parametrize(

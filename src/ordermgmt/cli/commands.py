@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from ..errors import OrderManagementError
@@ -27,6 +28,9 @@ class Unusable(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments ask; answers the exit code: 0 done, 1 breaches were found, 2 not possible."""
     asked = _parser().parse_args(arguments)
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, TextIOWrapper):
+            out.reconfigure(errors="replace")  # a terminal that has no rules and no dots gets question marks
     code = 0
     try:
         code = _run(asked)

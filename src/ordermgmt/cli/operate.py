@@ -239,9 +239,12 @@ def _export(asked: argparse.Namespace, paper: Paper) -> int:
     _new(asked.to, "export")
     # Under another name until it is whole, so that nobody takes half of it for all.
     part = asked.to.with_name(asked.to.name + ".part")
-    with stores.at_rest(asked.db, asked.schema) as store:
-        moved = _write(store, part)
-    part.replace(asked.to)
+    try:
+        with stores.at_rest(asked.db, asked.schema) as store:
+            moved = _write(store, part)
+        part.replace(asked.to)
+    finally:
+        part.unlink(missing_ok=True)
     paper.line(f"exported {moved}")
     return 0
 

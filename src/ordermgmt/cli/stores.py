@@ -122,13 +122,8 @@ def check_one(db: str | None, app: str | None) -> None:
 
 def refuse_others(db: Path) -> None:
     """Opening a store makes what is missing in it, and looking must not do that to another program's file."""
-    try:
-        with closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            if schema_version(connection):
-                return
-    except sqlite3.DatabaseError as error:
-        raise Misconfigured(f"{db} cannot be read as a database ({error})") from error
-    raise Misconfigured(f"{db} holds no shop; name the file that the shop's SqliteStorage uses")
+    if not _file_version(db):
+        raise Misconfigured(f"{db} holds no shop; name the file that the shop's SqliteStorage uses")
 
 
 def made(where: str, schema: str) -> Store:
@@ -150,8 +145,15 @@ def version_of(where: str, schema: str) -> int:
         return _server_version(where, schema)
     if not Path(where).is_file():
         return 0
-    with closing(sqlite3.connect(f"{Path(where).absolute().as_uri()}?mode=ro", uri=True)) as file:
-        return schema_version(file)
+    return _file_version(Path(where))
+
+
+def _file_version(db: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            return schema_version(file)
+    except sqlite3.DatabaseError as error:
+        raise Misconfigured(f"{db} cannot be read as a database ({error})") from error
 
 
 def _server_version(where: str, schema: str) -> int:
