@@ -254,3 +254,28 @@ def test_what_cannot_be_read_is_never_written_over(path, shop):
     with pytest.raises(StorageFailed):
         shop.run_due()
     assert shop.storage.read([("order", "P")]) == before
+
+
+def test_events_that_were_moved_in_the_feed_are_found(path, shop):
+    moved = "UPDATE history SET position = position + 1000 WHERE kind = 'order' AND id = 'P' AND version = 1"
+    assert Saboteur(path, 0).raw.execute(moved).rowcount == 1
+    (breach,) = breaches_of(shop, "order", "P")
+    assert (breach.law, breach.explanation.partition(":")[0]) == ("J1", "event 2")
+
+
+@pytest.mark.parametrize("doc", [b"", b"{", b"[]", b"1", b"null", b"{}", b'{"fingerprint": 1}', b"\xff"])
+def test_a_damaged_record_of_a_command_id_is_named_and_concerns_that_command_only(path, shop, doc):
+    hurt = "UPDATE entity SET doc = ? WHERE kind = 'command' AND id = 'cancel C'"
+    assert Saboteur(path, 0).raw.execute(hurt, (doc,)).rowcount == 1
+    assert [breach.law for breach in breaches_of(shop, "command", "cancel C")] == ["readable"]
+    before = shop.storage.read([("command", "cancel C")])
+    told, done = shop.handle_many([(CancelOrder(order_id="C"), "cancel C"), (CancelOrder(order_id="P"), "cancel P")])
+    assert isinstance(told, StorageFailed)
+    assert "command 'cancel C' is damaged" in str(told)
+    assert done.status == "cancelled"
+    assert shop.storage.read([("command", "cancel C")]) == before
+
+
+def test_a_record_of_a_command_id_is_written_once(path, shop):
+    Saboteur(path, 0).raw.execute("UPDATE entity SET version = 2 WHERE kind = 'command' AND id = 'cancel C'")
+    assert [breach.law for breach in breaches_of(shop, "command", "cancel C")] == ["J7"]

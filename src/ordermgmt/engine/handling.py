@@ -165,7 +165,7 @@ class Deciding:
                 return before
         except NeedsMore:
             return Result()
-        except CommandIdReused as error:
+        except Exception as error:  # noqa: BLE001 - an id used twice, or a record that is damaged: its caller's own affair
             return Result(error=error)
         self.working.begin()
         try:
@@ -193,9 +193,12 @@ class Deciding:
     # Command ids.
 
     def _decided_before(self, job: Job) -> Result | None:
-        record = self.working.look(("command", job.command_id)).state
+        place = self.working.look(("command", job.command_id))
+        record = place.state
         if record is None:
             return None
+        if record is UNREADABLE:
+            _refuse_newer(place)
         if record.fingerprint != fingerprint(job.asked or job.command):
             raise CommandIdReused(job.command_id)
         if record.refusal:

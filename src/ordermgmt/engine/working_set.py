@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from attrs import field
 
 from ..errors import Misconfigured
 from ..values import frozen
 from .assembly import Assembly
-from .codec import from_json
+from .codec import UNREADABLE, from_json
 from .messages import Event
 from .recent import Index
 from .transaction import Key, Row
@@ -33,6 +34,14 @@ class Decided:
     version: int = 0
     refusal: str = ""
     facts: dict[str, Any] = field(factory=dict[str, Any])
+
+
+def _answered(row: Row) -> Any:
+    """What is remembered there; `UNREADABLE` where the bytes are damaged."""
+    try:
+        return from_json(row.doc, Decided)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return UNREADABLE
 
 
 class Entity:
@@ -60,7 +69,7 @@ class Entity:
         if row is None:
             return cls(key, None, None, 0, "")
         if key[0] not in assembly.by_kind:  # the record of a command id
-            return cls(key, row, from_json(row.doc, Decided), row.version, row.at)
+            return cls(key, row, _answered(row), row.version, row.at)
         doc = row.doc
         recent = assembly.recent
         if (known := recent.of(key, doc)) is not None:

@@ -62,6 +62,7 @@ class _Story:
     hash: str = ""
     at: str = ""
     version: int = 0
+    position: int = 0
     state: Any = None
     readable: bool = True
     """False once an event is of a newer release: then only the chain is checked."""
@@ -145,9 +146,11 @@ def _next(
         yield "J4", "its hash is not that of what is stored; it was changed"
     if entry.at < story.at:
         yield "J5", f"of {entry.at}, before the {story.at} of the one before"
+    if entry.position <= story.position:
+        yield "J1", f"stands at {entry.position} of the feed, before the one before it at {story.position}"
     if not entry.actor or not entry.cause:
         yield "J6", "tells neither who asked nor by which command" if not entry.actor else "tells no command"
-    story.version, story.hash, story.at = entry.version, entry.hash, entry.at
+    story.version, story.hash, story.at, story.position = entry.version, entry.hash, entry.at, entry.position
     yield from _personal(view, entry)
     if not story.readable:
         return

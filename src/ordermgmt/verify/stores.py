@@ -10,7 +10,9 @@ import msgspec
 from attrs import define, field
 
 from ..engine.capability import Capability
+from ..engine.codec import from_json
 from ..engine.transaction import Found, Key, Query, Row
+from ..engine.working_set import Decided
 from ..errors import StorageBusy, StorageFailed
 from ..stock.messages import stock_id
 from ..stock.model import Reservation, Stock
@@ -222,13 +224,15 @@ def _command_ids(shop: Verifiable, report: Report) -> Iterator[Breach]:
         report.entities["command"] = report.entities.get("command", 0) + 1
         key = one.row.key
         try:
-            record = msgspec.json.decode(one.row.doc)
-        except msgspec.MsgspecError:
+            record = from_json(one.row.doc, Decided)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             yield Breach("readable", *key, "its record cannot be read")
             continue
-        if record.get("refusal"):
+        if one.row.version != 1:
+            yield Breach("J7", *key, f"its record is of version {one.row.version}, and is written once")
+        if record.refusal:
             continue
-        about = (record.get("kind", ""), record.get("id", ""))
+        about = (record.kind, record.id)
         row = shop.storage.read([about]).get(about)
-        if row is None or row.version < record.get("version", 0):
+        if row is None or row.version < record.version:
             yield Breach("J7", *key, f"it was answered with {' '.join(about)}, which is not there in that version")
