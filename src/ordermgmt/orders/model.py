@@ -324,7 +324,10 @@ class Order:
 
     @property
     def complete(self) -> bool:
-        """Confirmed, every unit delivered, returned or cancelled, paid exactly, and nothing in flight."""
+        """Every unit delivered, returned or cancelled, paid exactly, and nothing in flight, while its life goes on.
+
+        It is confirmed then, or in a status that the host has drawn.
+        """
         return is_complete(self, reckon(self), self.money)
 
     @property

@@ -17,7 +17,7 @@ NOT_CONFIRMED = frozenset(("draft", "placed", "cancelled", "rejected", "expired"
 RESTING = frozenset(("delivered", "returned", "cancelled"))
 
 
-# Derived statuses (LIFECYCLES 3), first match.
+# Derived statuses, first match.
 
 
 def fulfilment_status(totals: Mapping[str, int]) -> str:
@@ -71,7 +71,7 @@ def payment_status(owed: int, money: Amounts) -> str:
 
 
 def is_complete(order: Order, reckoned: Reckoning, money: Amounts) -> bool:
-    """Confirmed (or in a host's status beyond), every unit at rest, paid exactly, and nothing in flight."""
+    """Confirmed (or in a host's own status), every unit at rest, paid exactly, and nothing in flight."""
     if order.status in NOT_CONFIRMED or not RESTING.issuperset(reckoned.totals):
         return False
     return money.paid == reckoned.owed and not money.pending
