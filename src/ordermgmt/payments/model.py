@@ -176,7 +176,7 @@ _PENDING: Mapping[str, str] = {
 
 
 def status_of(amounts: Amounts, declined: Iterable[str], *, withdrawn: bool = False) -> str:
-    """The status is a pure function of the facts: first match (LIFECYCLES 1, Payment)."""
+    """The status is a pure function of the facts: first match."""
     if amounts.captured > 0:
         return "partly_captured" if amounts.open > 0 else "captured"
     if amounts.open > 0:

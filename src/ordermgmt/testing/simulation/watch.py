@@ -58,7 +58,7 @@ _STOCK_FOLLOWS = {
     ("cancel", "packed"): "StockSetAside",
     ("hand_over", "packed"): "StockIssued",
 }
-"""What pieces on the shelf do when units walk (LIFECYCLES 2)."""
+"""What pieces on the shelf do when units walk."""
 
 
 _TRACELESS = (
