@@ -1,10 +1,13 @@
 """The reference is what the code says: the pages are generated, and nothing on them is written by hand."""
 
+import ast
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from attrs import frozen
 from pendulum import DateTime
@@ -14,6 +17,7 @@ import ordermgmt.storage
 import ordermgmt.testing
 from ordermgmt import DEFAULT_CAPABILITIES, Capability, Command, Effect, Event, Refused, Rule, Seen, on, reference
 from ordermgmt.engine.assembly import Assembly
+from ordermgmt.orders import statuses
 from ordermgmt.orders.messages import OrderConfirmed
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -26,7 +30,7 @@ def section(page: str, kind: str) -> str:
     return page.split(f"\n## {kind}\n", 1)[1].split("\n## ", 1)[0]
 
 
-@pytest.mark.parametrize("name", ["entities.md", "api.md"])
+@pytest.mark.parametrize("name", ["entities.md", "api.md", "values.md"])
 def test_the_page_is_what_the_code_says_today(name: str) -> None:
     written = (FOLDER / name).read_text(encoding="utf-8")
     assert written == reference.pages()[name], "run `python -m ordermgmt.reference --write` and look at the difference"
@@ -74,6 +78,66 @@ def test_both_front_doors_and_what_they_answer_stand_together() -> None:
     assert [
         name for name in ("OrderManagement", "AsyncOrderManagement", "Page", "Preview") if f"| `{name}` |" not in front
     ] == []
+
+
+class TestValues:
+    """Who writes a command or an adapter finds what its parts are made of."""
+
+    page = reference.values()
+
+    def told(self, name: str) -> str:
+        """What the page says of one class or port."""
+        return self.page.split(f"\n- **`{name}`**: ", 1)[1].split("\n- **", 1)[0]
+
+    def test_every_public_class_with_fields_is_told_with_them(self) -> None:
+        classes = [thing for name in ordermgmt.__all__ if attrs.has(thing := getattr(ordermgmt, name))]
+        values = [cls for cls in classes if reference._sort_of(cls) == "class"]
+        assert len(values) > 50
+        for cls in values:
+            told = self.told(cls.__name__)
+            names = [field.name for field in attrs.fields(cls) if not field.name.startswith("_")]
+            assert [name for name in names if f"`{name}: " not in told] == []
+
+    def test_it_says_how_a_class_is_called_where_that_is_not_by_its_fields(self) -> None:
+        told = self.told("Money")
+        assert told.index("  - `amount: ") < told.index("  - *also* `minor: int`")
+
+    def test_what_a_converter_takes_in_many_forms_is_told_as_what_it_makes(self) -> None:
+        assert "`unit_price: UnitPrice`" in self.told("Line")
+
+    def test_a_default_that_is_a_function_is_not_shown_with_its_address(self) -> None:
+        assert " at 0x" not in self.page
+
+    def test_every_port_is_told_with_its_methods(self) -> None:
+        ports = [name for name in ordermgmt.__all__ if reference._sort_of(getattr(ordermgmt, name)) == "port"]
+        assert [name for name in ports if not self.told(name)] == []
+        assert "`execute(request, *, key, deadline)`" in self.told("PaymentGateway")
+        assert "`parse_webhook(headers, body, *, now)`" in self.told("Telling")
+
+
+def test_what_an_entity_works_out_of_its_fields_stands_with_it() -> None:
+    assert "- `due: Money`: What the customer owes" in section(PAGE, "order")
+    assert "- `available: int`: What can still be promised." in section(PAGE, "stock")
+
+
+def test_every_derived_status_is_listed() -> None:
+    told = section(PAGE, "order")
+    for derive in (statuses.payment_status, statuses.fulfilment_status, statuses.return_status):
+        (line,) = re.findall(rf"^- `{derive.__name__}: str`: (.*)\.$", told, re.MULTILINE)
+        answers = [
+            node.value
+            for part in ast.walk(ast.parse(inspect.getsource(derive)))
+            if isinstance(part, ast.Return) and part.value is not None
+            for node in _ends(part.value)
+        ]
+        assert set(re.split(r", | or ", line)) == set(answers)
+
+
+def _ends(told: ast.expr) -> list[ast.Constant]:
+    """The texts that an expression may come to."""
+    if isinstance(told, ast.IfExp):
+        return [*_ends(told.body), *_ends(told.orelse)]
+    return [told] if isinstance(told, ast.Constant) else []
 
 
 def test_a_default_made_by_a_factory_is_not_shown_as_a_value() -> None:

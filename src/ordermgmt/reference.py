@@ -1,6 +1,6 @@
 """The reference, written by the code itself: what a shop knows, and what can be asked of it.
 
-``python -m ordermgmt.reference`` prints the page of the default shop, and ``--write`` renews the pages of this
+``python -m ordermgmt.reference`` prints the entities of the default shop, and ``--write`` renews the pages of this
 project's own documentation.  A host documents its own shop, with what it redrew and added, the same way::
 
     from ordermgmt.reference import entities
@@ -28,6 +28,7 @@ import ordermgmt.storage
 import ordermgmt.testing
 
 from .drawing import markdown, mermaid, unit_arrows_mermaid
+from .engine.adapters import Listed, Telling
 from .engine.assembly import Assembly
 from .engine.capability import Capability
 from .engine.messages import Command, Effect, Event, News
@@ -42,14 +43,22 @@ MADE = "<!-- Made from the code by `python -m ordermgmt.reference --write`; a te
 ABOUT_ENTITIES = """\
 Everything that lives in a shop, in the order in which its rows are locked. *Key* is what `shop.get` is given,
 *indexes* are what `shop.find` takes, *refusals* are what its rules may raise besides `NotAllowed`, `NotFound` and
-`AlreadyExists`. *Commands* are given by hosts and may be refused; *news* is told by hosts and never is; what is done
-*by the flow* follows from others. After an event stand the reactions to it, in order.
+`AlreadyExists`. What is *derived* is worked out of the fields when it is read. *Commands* are given by hosts and may be
+refused; *news* is told by hosts and never is; what is done *by the flow* follows from others. After an event stand the
+reactions to it, in order.
 """
 
 ABOUT_NAMES = """\
 Everything that `from ordermgmt import …` offers, by the folder it comes from, and then what `ordermgmt.storage` and
-`ordermgmt.testing` offer. Fields of commands, events and effects stand under [entities](entities.md). Events are
-imported from their folder's words, such as `from ordermgmt.orders.messages import OrderConfirmed`.
+`ordermgmt.testing` offer. Fields of commands, events and effects stand under [entities](entities.md), those of all
+other classes under [values and ports](values.md). Events are imported from their folder's words, such as
+`from ordermgmt.orders.messages import OrderConfirmed`.
+"""
+
+ABOUT_VALUES = """\
+What commands are made of, what calls answer, and what hosts implement. Of each public class that has fields and is
+neither an entity nor a message: what it is made of, and what it *also* holds or works out; of each port: its methods.
+`Pay` is `PayNow`, `OnAccount` or `PaidElsewhere`; an `Adjustment` is a `Discount` or a `Surcharge`.
 """
 
 FOLDERS = {
@@ -103,12 +112,8 @@ def api() -> str:
         "# Public names",
         ABOUT_NAMES,
     ]
-    by_folder: dict[str, list[str]] = {folder: [] for folder in FOLDERS}
-    for name in ordermgmt.__all__:
-        folder = _home(name).__name__.split(".")[1]
-        by_folder.setdefault(IN.get(folder, folder), []).append(name)
-    for folder, names in by_folder.items():
-        parts.append(f"## {FOLDERS.get(folder, folder.capitalize())}")
+    for folder, names in _by_folder().items():
+        parts.append(_heading(folder))
         if folder in FRONT:
             about, cls = FRONT[folder]
             parts += [about, _methods(cls)]
@@ -117,6 +122,32 @@ def api() -> str:
     for module, names in ((ordermgmt.storage, stores), (ordermgmt.testing, ordermgmt.testing.__all__)):
         parts += [f"## `{module.__name__}`", inspect.getdoc(module) or "", _names(module, names)]
     return _page(parts)
+
+
+def values() -> str:
+    """A Markdown page of how the public classes with fields are made, and of the methods of every port, by folder."""
+    parts = [MADE, "# Values and ports", ABOUT_VALUES]
+    for folder, names in _by_folder().items():
+        things = [getattr(ordermgmt, name) for name in names]
+        told = [_value(thing) for thing in things if _sort_of(thing) == "class" and attrs.has(thing)]
+        told += [_port(thing) for thing in things if _sort_of(thing) == "port"]
+        if told:
+            parts += [_heading(folder), "\n".join(told)]
+    parts += ["## What an adapter may have besides", "\n".join([_port(Telling), _port(Listed)])]
+    return _page(parts)
+
+
+def _by_folder() -> Mapping[str, Sequence[str]]:
+    """The public names, by the folder or file they come from."""
+    by_folder: dict[str, list[str]] = {folder: [] for folder in FOLDERS}
+    for name in ordermgmt.__all__:
+        folder = _home(name).__name__.split(".")[1]
+        by_folder.setdefault(IN.get(folder, folder), []).append(name)
+    return by_folder
+
+
+def _heading(folder: str) -> str:
+    return f"## {FOLDERS.get(folder, folder.capitalize())}"
 
 
 def _page(parts: Iterable[str]) -> str:
@@ -144,6 +175,8 @@ def _entity(assembly: Assembly, capability: Capability[Any]) -> str:
         drawing, table = mermaid(capability.lifecycle), markdown(capability.lifecycle)
         parts += ["### Lifecycle", f"```mermaid\n{drawing}```", table.strip()]
     parts += ["### Fields", "\n".join(f"- {line}" for line in _field_lines(state))]
+    if derived := list(_derived_lines(state)):
+        parts += ["### Derived", "\n".join(f"- {line}" for line in derived)]
     parts += _commands(capability)
     if capability.evolve:
         parts += ["### Events", _events(assembly, capability.evolve)]
@@ -159,7 +192,11 @@ def _key(capability: Capability[Any]) -> str:
     return own_words or f"`{attrs.fields(capability.state)[0].name}`"
 
 
-_OTHER_KEYS = {"stock": "`(sku, location)`", "sending": '`"all"`: there is one in a store'}
+_OTHER_KEYS = {
+    "stock": "`(sku, location)`",
+    "reference": '`(channel, external)`, and `(channel, external, "line")` for a line',
+    "sending": '`"all"`: there is one in a store',
+}
 """Keys that are not the first field of their state."""
 
 
@@ -230,6 +267,23 @@ def _field_lines(cls: type[Any]) -> Iterator[str]:
         yield f"{told}: {docs[field.name]}" if field.name in docs else told
 
 
+def _derived_lines(cls: type[Any]) -> Iterator[str]:
+    """What a class works out of its fields: its public properties and methods."""
+    for name, member in vars(cls).items():
+        if name.startswith("_"):
+            continue
+        function: object = getattr(member, "__func__", member)  # that of a class method lies in it
+        if isinstance(member, property):
+            answers = inspect.signature(member.fget).return_annotation if member.fget else Any
+            yield _line(f"{name}: {_annotation(answers)}", paragraph(member))
+        elif inspect.isfunction(function):
+            yield _line(f"{name}({_parameters(function)})", paragraph(function))
+
+
+def _annotation(told: Any) -> str:
+    return told if isinstance(told, str) else inspect.formatannotation(told)
+
+
 def _type(field: attrs.Attribute[Any]) -> str:
     return field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
 
@@ -279,6 +333,43 @@ def _strings_below(source: str) -> dict[str, str]:
     return docs
 
 
+# Values and ports.
+
+
+def _value(cls: type[Any]) -> str:
+    """A class: what it says, what it is made of, and what it holds or works out besides."""
+    docs, fields = field_docs(cls), attrs.fields_dict(cls)
+    parameters = inspect.signature(cls).parameters
+    lines: list[str] = []
+    for name, parameter in parameters.items():
+        field = fields.get(name)
+        told = _annotation(parameter.annotation)
+        if told in ("Any", "typing.Any") and field is not None:
+            told = _type(field)  # it takes more than that, and makes it this
+        default = "" if parameter.default is parameter.empty else f" = {_shown(parameter.default)}"
+        lines.append(_line(f"{name}: {told}{default}", docs.get(name, "")))
+    lines += [
+        f"*also* {_line(f'{field.name}: {_type(field)}', docs.get(field.name, ''))}"
+        for field in fields.values()
+        if field.name not in parameters and not field.name.startswith("_")
+    ]
+    lines += [f"*also* {line}" for line in _derived_lines(cls)]
+    return "\n".join([f"- **`{cls.__name__}`**: {_prose(cls)}", *(f"  - {line}" for line in lines)])
+
+
+def _line(code: str, says: str) -> str:
+    return f"`{code}`: {says}" if says else f"`{code}`"
+
+
+def _shown(default: Any) -> str:
+    return "…" if default is attrs.NOTHING or callable(default) else repr(default)
+
+
+def _port(cls: type[Any]) -> str:
+    """A port: what it says, and its methods."""
+    return "\n".join([f"- **`{cls.__name__}`**: {_prose(cls)}", *(f"  - {line}" for line in _derived_lines(cls))])
+
+
 # Names.
 
 
@@ -301,7 +392,7 @@ def _methods(cls: type[Any]) -> str:
 
 def _parameters(function: Callable[..., Any]) -> str:
     signature = inspect.signature(function)
-    kept = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
+    kept = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name not in ("self", "cls")]
     return str(inspect.Signature(kept))[1:-1]
 
 
@@ -394,6 +485,12 @@ def paragraph(thing: Any) -> str:
     return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].replace("``", "`").split())
 
 
+def _prose(thing: Any) -> str:
+    """All paragraphs of a thing's docstring in one line; without its examples."""
+    paragraphs = (inspect.getdoc(thing) or "").replace("``", "`").split("\n\n")
+    return " ".join(" ".join(told.split()) for told in paragraphs if not told.startswith((" ", ">>>")))
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "none"
 
@@ -407,7 +504,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def pages() -> dict[str, str]:
     """The generated pages of this project's documentation, by file name."""
-    return {"entities.md": entities(Assembly(DEFAULT_CAPABILITIES)), "api.md": api()}
+    return {"entities.md": entities(Assembly(DEFAULT_CAPABILITIES)), "api.md": api(), "values.md": values()}
 
 
 def main(arguments: Sequence[str]) -> int:

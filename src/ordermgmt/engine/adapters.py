@@ -42,7 +42,7 @@ class Capabilities:
     remembers_errors: bool = field(default=False, validator=checked_type(bool))
     """True where a repeated key is answered with the stored error for ever."""
     lookup: str = field(default="none", converter=_lookup, validator=checked_choice(*LOOKUP))
-    """How it can be asked what became of a request.  ``True`` means ``"by_key"``."""
+    """How it can be asked what became of a request: none, by_key, by_reference or list.  True means by_key."""
     lookup_lag: timedelta = field(default=timedelta(0), validator=_not_negative)
     """How long after it was executed a lookup may still find nothing."""
     late_window: timedelta = field(default=timedelta(minutes=15), validator=_not_negative)
@@ -77,6 +77,7 @@ class Notice:
     reference: str = ""
     """The provider's name for what it is about: an authorisation, a tracking number."""
     answer: str = field(default="succeeded", validator=checked_choice("succeeded", "declined", "pending"))
+    """succeeded, declined or pending."""
     code: str = ""
     """Why it was declined."""
     result: tuple[Any, ...] = ()

@@ -72,15 +72,14 @@ def order_key(order_id: str) -> Key:
 
 @frozen
 class Tender:
-    """One way to pay a part of an order: a gateway of the shop, and the provider's token for the customer.
-
-    `amount` is what it pays; None is the rest.  A `sale` is captured at once, otherwise at hand-over.
-    """
+    """One way to pay a part of an order: a gateway of the shop, and the provider's token for the customer."""
 
     gateway: str = field(validator=checked_text)
     token: str = field(kw_only=True, validator=checked_token, repr=False)
     amount: Money | None = field(default=None, kw_only=True, validator=optional(checked_positive))
+    """What it pays; None is the rest."""
     sale: bool = field(default=False, kw_only=True, validator=checked_type(bool))
+    """True: captured at once; False: what leaves the house is captured when it leaves."""
 
 
 def _tenders(tenders: Iterable[Tender]) -> tuple[Tender, ...]:

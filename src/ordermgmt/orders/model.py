@@ -303,17 +303,19 @@ class Order:
 
     @property
     def payment_status(self) -> str:
-        """Derived from the money; see `payment_status`."""
+        """not_due, unpaid, pending, partly_authorised, authorised, partly_paid, paid, overpaid, partly_refunded or
+        refunded.
+        """
         return payment_status(due(self), self.money)
 
     @property
     def fulfilment_status(self) -> str:
-        """Derived from the units; see `fulfilment_status`."""
+        """nothing_to_fulfil, unfulfilled, in_progress, partly_shipped, shipped, partly_delivered or delivered."""
         return fulfilment_status(self.totals)
 
     @property
     def return_status(self) -> str:
-        """Derived from the units; see `return_status`."""
+        """none, return_in_progress, partly_returned or returned."""
         return return_status(self.totals)
 
     @property

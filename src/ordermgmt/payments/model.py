@@ -28,7 +28,7 @@ class Fact:
     """What a provider reports that it did.  `transaction_id` is the provider's, and names this one deed."""
 
     kind: str
-    """One of `FACT_KINDS`."""
+    """authorised, captured, sold (both in one step), voided, expired, refunded or charged_back."""
     transaction_id: str
     minor: int
     """The amount in minor units of `currency`."""
