@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, field, make_class
 
 from ordermgmt import (
     CancelOrder,
@@ -80,6 +80,32 @@ def test_a_refusal_that_nobody_named_says_on_repeat_what_it_was() -> None:
         shop.handle(CREDIT, command_id="c-1")
     with pytest.raises(Refused, match="TooGenerous"):
         shop.handle(CREDIT, command_id="c-1")
+
+
+def tomorrows(limit: Any) -> Any:
+    """The same refusal as a later version of the host has it, with a further field."""
+    return make_class("TooGenerous", {"order_id": field(type=str), "limit": limit}, bases=(Refused,))
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (field(type=int, default=100), "TooGenerous(order_id='A-1', limit=100"),
+        (field(type=int), 'Refused("refused before: TooGenerous'),
+    ],
+)
+def test_a_refusal_that_has_got_another_field_since_is_raised_again_all_the_same(limit: Any, told: str) -> None:
+    shop = shop_with(NamedPolicy("small credits", no_large_credits, refusals=(TooGenerous,)))
+    place(shop, OnAccount())
+    with pytest.raises(TooGenerous):
+        shop.handle(CREDIT, command_id="c-1")
+
+    policy = NamedPolicy("small credits", no_large_credits, refusals=(tomorrows(limit),))
+    later = OrderManagement(storage=shop.storage, gateways={"card": FakePayments()}, policies=[policy])
+    with pytest.raises(Refused) as no:
+        later.handle(CREDIT, command_id="c-1")
+
+    assert repr(no.value).startswith(told)
 
 
 def test_a_refusal_without_fields_may_be_given_its_sentence() -> None:

@@ -219,10 +219,12 @@ class Deciding:
 
     def _refusal(self, record: Decided) -> Refused:
         cls = self._assembly.refusals.get(record.refusal)
-        if cls is None:
+        # A field that it has got since then takes its default.
+        if cls is None or any(a.name not in record.facts and a.default is attrs.NOTHING for a in _fields(cls)):
             return Refused(f"refused before: {record.refusal} {record.facts}")
         hints = get_type_hints(cls)
-        return cls(**{a.name: from_builtins(record.facts[a.name], hints[a.name]) for a in _fields(cls)})
+        kept = [a.name for a in _fields(cls) if a.name in record.facts]
+        return cls(**{name: from_builtins(record.facts[name], hints[name]) for name in kept})
 
     # Deciding.
 
