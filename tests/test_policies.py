@@ -10,6 +10,7 @@ from ordermgmt import (
     ConfirmOrder,
     GrantCredit,
     Line,
+    Misconfigured,
     Money,
     NamedPolicy,
     OnAccount,
@@ -185,6 +186,11 @@ def test_a_rule_that_fails_is_named(rule: Any) -> None:
         shop.handle(ReceiveStock(sku="mug", quantity=9))
 
     assert failed.value.__notes__ == ["raised by the policy 'opening hours', asked about ReceiveStock"]
+
+
+def test_a_bare_function_is_refused_with_what_to_write_instead() -> None:
+    with pytest.raises(Misconfigured, match=r"NamedPolicy\('a name', your_function\)"):
+        shop_with(no_large_credits)  # type: ignore[arg-type]  # as an untyped host may
 
 
 def test_a_rule_may_raise_its_refusal_too() -> None:

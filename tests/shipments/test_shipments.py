@@ -128,6 +128,7 @@ def test_what_one_parcel_holds_another_cannot(shop: OrderManagement):
         planned(shop, "second", ("A", "1", 2))
 
     assert (no.value.planned, no.value.reserved) == (4, 3)
+    assert "CancelShipment" in str(no.value)
     assert snapshot(shop) == before
 
 
@@ -288,7 +289,8 @@ def test_nothing_is_handed_over_without_its_label(shop: OrderManagement, is_pack
     with pytest.raises(LabelMissing) as no:
         shop.handle(HandOverShipment(shipment_id="A:s1"))
 
-    assert no.value.carrier == "parcel"
+    assert (no.value.carrier, no.value.packed) == ("parcel", is_packed)
+    assert ("PackShipment" in str(no.value)) is not is_packed  # due work alone would never bring the label
     assert snapshot(shop) == before
 
 
@@ -311,6 +313,13 @@ def test_no_label_is_asked_for_twice_or_for_nobody(shop: OrderManagement, carrie
     shop.settle("A")
 
     with pytest.raises(LabelNotNeeded):
+        shop.handle(AskLabel(shipment_id="A:s1"))
+
+
+def test_who_asks_for_a_label_before_the_parcel_is_packed_is_told_to_pack_it(shop: OrderManagement):
+    paid_for(shop, "A", carrier="parcel")
+
+    with pytest.raises(LabelNotNeeded, match="is not packed; packing it"):
         shop.handle(AskLabel(shipment_id="A:s1"))
 
 

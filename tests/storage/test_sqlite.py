@@ -128,6 +128,12 @@ def test_a_path_that_is_no_file_is_refused(name):
         SqliteStorage(name)
 
 
+def test_the_address_of_a_server_is_refused_and_not_shown():
+    with pytest.raises(Misconfigured, match="PostgresStorage") as no:
+        SqliteStorage("postgresql://shop:secret@db.example/shop")
+    assert "secret" not in str(no.value)
+
+
 def test_a_folder_that_is_not_there_is_said_to_be_the_trouble(tmp_path):
     with pytest.raises(StorageFailed, match="open"):
         SqliteStorage(tmp_path / "nowhere" / "shop.db")

@@ -128,7 +128,7 @@ def refusal_of(policy: NamedPolicy, answer: object) -> OrderManagementError:
 
 def _check(policy: object) -> None:
     if not isinstance(policy, NamedPolicy):
-        raise Misconfigured(f"policies must hold NamedPolicy only (got {shorten(policy)})")
+        raise Misconfigured(f"policies takes [NamedPolicy('a name', your_function)] (got {shorten(policy)} among them)")
     try:
         check_text(policy.name, "the name of a policy")
     except InvalidInput as problem:

@@ -96,8 +96,8 @@ class NotEnoughUnits(Refused):
     @property
     def message(self) -> str:
         return (
-            f"order {self.order_id}, line {self.line_id}: {self.wanted} units cannot {self.arrow.replace('_', ' ')}, "
-            f"{self.there} stand where that starts"
+            f"order {self.order_id}, line {self.line_id}: {self.wanted} units are to walk '{self.arrow}', "
+            f"but only {self.there} stand where that starts; ask for no more than these"
         )
 
 
@@ -125,7 +125,7 @@ class OverDue(Refused):
 
     @property
     def message(self) -> str:
-        return f"order {self.order_id}: a credit of {self.credit} is more than the {self.due} due"
+        return f"order {self.order_id}: a credit of {self.credit} is more than the {self.due} due; grant no more"
 
 
 @error

@@ -61,22 +61,29 @@ class LabelMissing(Refused):
 
     shipment_id: str
     carrier: str
+    packed: bool = True
+    """Whether it is packed, which is when a label is asked for."""
 
     @property
     def message(self) -> str:
         what = f"shipment {self.shipment_id} has no label of {self.carrier} yet"
-        return f"{what}; do the order's due work (settle), or ask anew"
+        if not self.packed:
+            return f"{what}; pack it (PackShipment), which asks for one, and do the order's due work (settle)"
+        return f"{what}; do the order's due work (settle), or ask anew (AskLabel)"
 
 
 @error
 class LabelNotNeeded(Refused):
-    """There is a label, or there is no carrier to sell one."""
+    """There is a label, or no carrier to sell one, or the parcel is not packed."""
 
     shipment_id: str
 
     @property
     def message(self) -> str:
-        return f"shipment {self.shipment_id} has a label already, or no carrier"
+        return (
+            f"shipment {self.shipment_id} has a label already, or no carrier, or is not packed; "
+            f"packing it (PackShipment) asks for one"
+        )
 
 
 @error
@@ -106,7 +113,7 @@ class OverPlanned(Refused):
     def message(self) -> str:
         return (
             f"order {self.order_id}, line {self.line_id}: {self.planned} units would be planned into parcels, "
-            f"but only {self.reserved} are reserved"
+            f"but only {self.reserved} are reserved; plan fewer, or cancel a parcel they are in (CancelShipment)"
         )
 
 
@@ -272,7 +279,7 @@ def hand_over(command: HandOverShipment, state: Shipment | None, seen: Seen, at:
     shipment = require(state, "shipment", command.shipment_id)
     inside = shipment.status in STAGES
     if inside and shipment.carrier and shipment.label is None:
-        raise LabelMissing(shipment.shipment_id, shipment.carrier)
+        raise LabelMissing(shipment.shipment_id, shipment.carrier, packed=shipment.status == "packed")
     if command.occurred_at is not None and command.occurred_at > at:
         raise InvalidInput(f"occurred_at lies in the future ({command.occurred_at}); leave it out for now")
     walks: tuple[str, ...] = ("hand_over",)

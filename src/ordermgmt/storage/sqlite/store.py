@@ -48,6 +48,8 @@ class SqliteStorage:
         name = os.fspath(path)
         if name in ("", ":memory:") or name.startswith("file:"):
             raise Misconfigured(f"{name!r} is not the path of a file; use MemoryStorage for a store without one")
+        if name.startswith(("postgresql://", "postgres://")):
+            raise Misconfigured("the address of a server is not the path of a file; use PostgresStorage")
         self._connections = Connections(str(Path(name).absolute()), busy_timeout)
         self.installation = self._prepare()
         """A random id given to the file when it was made; a copy has the same."""
