@@ -9,7 +9,7 @@ from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
 
-from ..engine.messages import PERSONAL, Command, Event, Key, Personal, checked_id, checked_note, checked_type
+from ..engine.messages import PERSONAL, Command, Event, Personal, checked_id, checked_note, checked_type
 from ..errors import InvalidInput
 from ..orders.amendment import Amendment, Revision
 from ..orders.messages import OnAccount, PaidElsewhere, Pay, PayNow
@@ -20,11 +20,6 @@ from .model import OrderChange
 
 EXPIRES_IN = timedelta(days=7)
 EXPIRES_IN_MAX = timedelta(days=3650)
-
-
-def change_key(change_id: str) -> Key:
-    """The key of an order change."""
-    return ("change", change_id)
 
 
 def expiry_name(change_id: str) -> str:

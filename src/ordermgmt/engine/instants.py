@@ -13,7 +13,6 @@ from pendulum import UTC, DateTime
 
 from ..errors import InvalidInput
 
-EARLIEST = "0001-01-01T00:00:00.000000Z"
 LATEST = "9999-12-31T23:59:59.999999Z"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from attrs import field
@@ -73,6 +72,3 @@ class Result:
         if self.error is not None:
             raise self.error
         return self.state
-
-
-Results = Sequence[Result]

@@ -12,8 +12,6 @@ from ..money import check_quantity
 from ..values import frozen
 from .model import Claim, Reservation, Stock
 
-SKU_MAX = 200
-
 
 def stock_id(sku: str, location: str) -> str:
     """The id of a stock row.  Locations have no slash, so it is unambiguous for any SKU."""

@@ -17,11 +17,6 @@ class Crashed(BaseException):
     """A process dies.  A `BaseException`, so that nothing on its way can take it for an error to be handled."""
 
 
-BOUNDARIES = ("begin", "loaded", "commit", "committed", "call", "called")
-"""Where an actor may die, and where it stands still: before a transaction, with rows taken, before and after the
-commit, before and after an adapter is called.  Reads are no boundaries of their own: dying there changes nothing."""
-
-
 def _rate(_instance: object, attribute: Any, value: Any) -> None:
     checked_type(int, float)(_instance, attribute, value)
     if not 0 <= value <= 1:
@@ -37,7 +32,8 @@ class Faults:
     """How likely each fault is, wherever it can happen.  ``Faults.none()`` is a calm world."""
 
     crash: float = _chance(0.006)
-    """An actor dies at a boundary."""
+    """An actor dies at a boundary: before a transaction, with rows taken, before and after the commit, before and after
+    an adapter is called.  Reads are no boundaries of their own: dying there changes nothing."""
     pause: float = _chance(0.008)
     """An actor stands still at a boundary, for a moment or far past its lease."""
     conflict: float = _chance(0.01)
