@@ -49,7 +49,7 @@ class RecordRefundSent(RefundNews):
 
 @frozen(kw_only=True)
 class RecordRefundSucceeded(RefundNews):
-    """The money is with the customer."""
+    """The money is with the customer.  Where it came from elsewhere, `RecordRefund` tells the books."""
 
     reference: str = field(default="", validator=checked_note)
 
