@@ -398,7 +398,7 @@ class World:
         roused = self._roused
         if roused is None or (self.turns.taken and roused.at == "begin"):
             return None
-        if roused.at in ("called", "begin", "taken", "commit"):
+        if roused.at in ("called", "begin", "loaded", "commit"):
             return roused
         self._roused = None
         return None
