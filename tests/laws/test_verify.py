@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import attrs
@@ -23,10 +23,11 @@ from ordermgmt import (
     Stock,
     verify,
 )
-from ordermgmt.engine.transaction import Row
+from ordermgmt.engine.transaction import Key, Row
 from ordermgmt.orders.messages import OrderConfirmed
 from ordermgmt.orders.model import Charge
 from ordermgmt.storage import MemoryStorage
+from tests.laws.driver import World
 from tests.laws.test_found import Bench
 
 
@@ -122,6 +123,24 @@ def test_a_charge_may_have_any_name_and_each_is_checked(name: str) -> None:
     charges = (Charge(name=name, minor=10**18), Charge(name=name, minor=200))
     broken(bench, "order", "A", lambda order: attrs.evolve(order, charges=charges))
     assert "M8" in {breach.law for breach in verify.check_all(bench.shop).breaches}
+
+
+def test_what_belongs_together_is_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One read for fifty entities and all that their laws look at, so that a store far away is verified in time."""
+    world = World(0)
+    world.run(150)
+    sizes = list[int]()
+    read = MemoryStorage.read
+
+    def counted(self: MemoryStorage, keys: Collection[Key]) -> Mapping[Key, Row]:
+        sizes.append(len(keys))
+        return read(self, keys)
+
+    monkeypatch.setattr(MemoryStorage, "read", counted)
+    report = verify.check_all(world.shop).require()
+    assert sum(report.entities.values()) > 150
+    assert report.entities["order"] > 20
+    assert len(sizes) < 12, sizes
 
 
 def test_a_shop_in_order_has_no_breach() -> None:

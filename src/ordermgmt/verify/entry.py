@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..engine.approvals import Approval
 from ..engine.laters import Reminder
 from ..engine.messages import Event
+from ..engine.transaction import Key
 from ..orders.drafts import quote_name
 from ..orders.holds import STOPPED, HoldReleased, OrderHeld
 from ..orders.messages import MoneyAsked, OrderPlaced, UnitsMoved
@@ -28,11 +30,29 @@ def entry_laws(view: View, order: Order, *, ended: bool) -> Findings:
         yield from _expiry(view, order, ended=ended)
     if order.is_draft and ended:
         return  # its ids may be somebody else's by now
-    for external, line_id in ((order.external, ""), *((line.external, line.line_id) for line in order.lines.values())):
-        if external:
-            taken = view.state(KIND, reference_id(order.channel, external, of_line=bool(line_id)))
-            if not isinstance(taken, Reference) or (taken.order_id, taken.line_id) != (order.order_id, line_id):
-                yield "R1", f"{external!r} of channel {order.channel!r} is not its own: {taken}"
+    for external, line_id in _externals(order):
+        taken = view.state(KIND, reference_id(order.channel, external, of_line=bool(line_id)))
+        if not isinstance(taken, Reference) or (taken.order_id, taken.line_id) != (order.order_id, line_id):
+            yield "R1", f"{external!r} of channel {order.channel!r} is not its own: {taken}"
+
+
+def entered_beside(order: Order) -> Iterator[Key]:
+    """The rows that `entry_laws` will look at."""
+    if order.quoted_until is not None:
+        yield "later", quote_name(order.order_id)
+    if order.expires:
+        yield "later", expiry_name(order.order_id)
+    for external, line_id in _externals(order):
+        yield KIND, reference_id(order.channel, external, of_line=bool(line_id))
+
+
+def _externals(order: Order) -> Iterator[tuple[str, str]]:
+    """(the channel's own id, of which line of ours); of the order itself without a line."""
+    if order.external:
+        yield order.external, ""
+    for line in order.lines.values():
+        if line.external:
+            yield line.external, line.line_id
 
 
 def _expiry(view: View, order: Order, *, ended: bool) -> Findings:

@@ -95,9 +95,9 @@ class View:
         self._rows = dict[Key, Row]()
 
     def read(self, keys: Iterable[Key]) -> None:
-        """Read these rows in one go."""
-        wanted = list(dict.fromkeys(keys))
-        rows = self.storage.read(wanted)
+        """Read these rows in one go; what was read before stands."""
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._states]
+        rows = self.storage.read(wanted) if wanted else {}
         for key in wanted:
             row = rows.get(key)
             self._states[key] = None if row is None else self._decode(row)

@@ -25,7 +25,7 @@ from ..shipments.model import STAGES, Shipment
 from ..stock.messages import stock_id
 from ..stock.model import Reservation, Stock
 from .changes import amendment_laws, change_laws
-from .entry import approval_laws, entry_laws
+from .entry import approval_laws, entered_beside, entry_laws
 from .prices import price_laws
 from .reading import Breach, Findings, View
 
@@ -49,15 +49,15 @@ def order_and_all(view: View, order_id: str) -> Iterator[Breach]:
         yield order
     if not isinstance(order, Order):
         return
-    beside: list[Key] = [
+    own: list[Key] = [
         ("reservation", order_id),
         *(("shipment", shipment) for shipment in order.shipments),
         *{("stock", stock_id(line.sku, line.location)) for line in order.lines.values() if line.kind == "stocked"},
+        *(("payment", payment_id) for payment_id in order.payments),
     ]
-    view.read(beside)
+    view.read([*own, *beside(order)])
     yield from laws_of(view, "order", order_id, order)
-    # The order's own laws have looked for its payments, so these are read already.
-    for key in (*beside, *(("payment", payment_id) for payment_id in order.payments)):
+    for key in own:
         yield from laws_of(view, *key, view.state(*key))
     for refund_id, refund in view.find("refund", order=order_id):
         yield from laws_of(view, "refund", refund_id, refund)
@@ -74,6 +74,49 @@ def laws_of(view: View, kind: str, id: str, state: Any) -> Iterator[Breach]:
     for laws in _laws_for(type(state)):  # type: ignore[arg-type] # mypy takes a class for unhashable
         for law, explanation in laws(view, state):
             yield Breach(law, kind, id, explanation)
+
+
+def beside(state: Any) -> Iterator[Key]:
+    """The rows that the laws of this state will look at, so that those of many states are read in one go."""
+    look = _BESIDE.get(type(state))
+    return look(state) if look is not None else iter(())
+
+
+def _beside_order(order: Order) -> Iterator[Key]:
+    yield "reservation", order.order_id
+    for shipment_id in order.shipments:
+        yield "shipment", shipment_id
+    if order.change:
+        yield "change", order.change
+    yield from entered_beside(order)
+
+
+def _beside_reservation(reservation: Reservation) -> Iterator[Key]:
+    yield "order", reservation.order_id
+    for claim in reservation.claims.values():
+        yield "stock", stock_id(claim.sku, claim.location)
+
+
+def _beside_shipment(shipment: Shipment) -> Iterator[Key]:
+    for order_id in shipment.orders:
+        yield "order", order_id
+
+
+def _beside_refund(refund: Refund) -> Iterator[Key]:
+    yield "payment", refund.payment_id
+
+
+def _beside_change(change: OrderChange) -> Iterator[Key]:
+    yield "order", change.order_id
+
+
+_BESIDE: Mapping[type[Any], Callable[[Any], Iterator[Key]]] = {
+    Order: _beside_order,
+    Reservation: _beside_reservation,
+    Shipment: _beside_shipment,
+    Refund: _beside_refund,
+    OrderChange: _beside_change,
+}
 
 
 @cache

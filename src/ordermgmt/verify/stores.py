@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -18,9 +19,12 @@ from ..stock.messages import stock_id
 from ..stock.model import Reservation, Stock
 from .histories import entity
 from .reading import LOOKS, PAGE, Breach, Verifiable, View, lasting, pages
+from .states import beside
 
 KEPT_MAX = 100
 """How many breaches a report keeps; it counts all of them."""
+TOGETHER = 50
+"""Entities whose neighbours are read in one go."""
 HIGHEST = "\U0010ffff"
 """Behind every text an index may hold."""
 
@@ -86,10 +90,9 @@ def _all_of(
     kind = capability.kind
     report.entities[kind] = 0
     expected = dict.fromkeys(capability.indexes, 0)
-    for one in pages(shop.storage, Query(kind=kind, limit=PAGE)):
-        yield from _one(shop, one.row.key, arrows=arrows)
-        view = View(shop)
-        state = view.take(one.row)
+    for one, view in _read_ahead(shop, pages(shop.storage, Query(kind=kind, limit=PAGE))):
+        state = view.state(*one.row.key)
+        yield from _one(shop, view, one.row.key, arrows=arrows)
         report.entities[kind] += 1
         report.events += one.row.version
         if isinstance(state, capability.state):
@@ -105,9 +108,26 @@ def _all_of(
         progress(kind, report.entities[kind])
 
 
-def _one(shop: Verifiable, key: Key, *, arrows: bool) -> Iterable[Breach]:
+def _read_ahead(shop: Verifiable, found: Iterator[Found]) -> Iterator[tuple[Found, View]]:
+    """Each row with a view that has read it, and what its laws will look at: of many rows at once."""
+    while some := list(islice(found, TOGETHER)):
+        view = View(shop)
+        states = [view.take(one.row) for one in some]
+        try:
+            view.read(key for state in states for key in beside(state))
+        except StorageBusy:
+            raise
+        except StorageFailed:
+            pass  # whoever looks at the row that cannot be read will name it
+        for one in some:
+            yield one, view
+
+
+def _one(shop: Verifiable, first: View, key: Key, *, arrows: bool) -> Iterable[Breach]:
+    """What is wrong with an entity: looked for in the rows read ahead, and only what is found there in fresh ones."""
+    views = chain((first,), iter(lambda: View(shop), None))
     try:
-        return lasting(lambda: entity(View(shop), key, arrows=arrows))
+        return lasting(lambda: entity(next(views), key, arrows=arrows))
     except StorageBusy:
         raise
     except StorageFailed as problem:
@@ -220,19 +240,22 @@ def _feed(shop: Verifiable, report: Report) -> Iterator[Breach]:
 
 def _command_ids(shop: Verifiable, report: Report) -> Iterator[Breach]:
     """J7: what a command id was answered with is still there."""
-    for one in pages(shop.storage, Query(kind="command", limit=PAGE)):
-        report.entities["command"] = report.entities.get("command", 0) + 1
-        key = one.row.key
-        try:
-            record = from_json(one.row.doc, Decided)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            yield Breach("readable", *key, "its record cannot be read")
-            continue
-        if one.row.version != 1:
-            yield Breach("J7", *key, f"its record is of version {one.row.version}, and is written once")
-        if record.refusal:
-            continue
-        about = (record.kind, record.id)
-        row = shop.storage.read([about]).get(about)
-        if row is None or row.version < record.version:
-            yield Breach("J7", *key, f"it was answered with {' '.join(about)}, which is not there in that version")
+    found = pages(shop.storage, Query(kind="command", limit=PAGE))
+    while some := list(islice(found, TOGETHER)):
+        report.entities["command"] = report.entities.get("command", 0) + len(some)
+        records = dict[Key, Decided]()
+        for one in some:
+            key = one.row.key
+            try:
+                records[key] = from_json(one.row.doc, Decided)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                yield Breach("readable", *key, "its record cannot be read")
+                continue
+            if one.row.version != 1:
+                yield Breach("J7", *key, f"its record is of version {one.row.version}, and is written once")
+        answers = {key: (record.kind, record.id) for key, record in records.items() if not record.refusal}
+        rows = shop.storage.read(list(dict.fromkeys(answers.values())))
+        for key, about in answers.items():
+            row = rows.get(about)
+            if row is None or row.version < records[key].version:
+                yield Breach("J7", *key, f"it was answered with {' '.join(about)}, which is not there in that version")
