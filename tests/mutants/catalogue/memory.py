@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from pendulum import datetime
 
-from ordermgmt.engine import codec, handling, saving, working
+from ordermgmt.engine import codec, deciding, saving, working
 from ordermgmt.engine.transaction import Write
 from ordermgmt.engine.working_set import Entity
 from ordermgmt.errors import Conflict
@@ -19,7 +19,7 @@ from tests.mutants.planting import Broken, Garden, mutant
 
 @mutant("engine")
 def a_command_id_is_ignored(garden: Garden) -> None:
-    garden.patch(handling.Deciding, "_decided_before", lambda self, job: None)
+    garden.patch(deciding.Deciding, "_decided_before", lambda self, job: None)
 
 
 @mutant("engine")
@@ -28,7 +28,7 @@ def the_id_of_a_refused_command_is_forgotten(garden: Garden) -> None:
         if not decided.refusal:
             before(self, decided)
 
-    before = garden.patch(handling.Deciding, "_remember", remember)
+    before = garden.patch(deciding.Deciding, "_remember", remember)
 
 
 @mutant("engine")
