@@ -16,6 +16,10 @@ CONTRACTS = [
     (PaymentGatewayContract, "test_a_key_that_comes_twice_is_executed_once"),
     (CarrierContract, "test_a_label_has_a_tracking_number"),
     (StorageContract, "test_a_conflict_changes_nothing"),
+    # Each of these stands in a part that the contract is put together from.
+    (PaymentGatewayContract, "test_an_altered_body_is_rejected"),
+    (StorageContract, "test_no_increment_is_lost_between_eight_threads"),
+    (StorageContract, "test_every_name_must_match"),
 ]
 
 

@@ -3,6 +3,15 @@
 import pytest
 
 # What a contract asserts is told in full when it fails, and holds under `python -O` too.
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("storage", "storage_async", "payments", "carriers", "till"))
+ASSERTING = (
+    "storage",
+    "storage_async",
+    "storage_races",
+    "storage_search",
+    "payments",
+    "payment_webhooks",
+    "carriers",
+    "till",
 )
+
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in ASSERTING))

@@ -7,7 +7,7 @@
 A `provider` hook works as for payments, with `scan(tracking_number)` and `deliver(tracking_number)` besides.
 """
 
-# ruff: noqa: S101 - this is a test module, and one contract is one class
+# ruff: noqa: S101 - this is a test module
 
 from __future__ import annotations
 

@@ -35,6 +35,10 @@ class Contract:
     def __init_subclass__(cls, *, declares: bool = False, **more: Any) -> None:
         """`declares` is for contracts themselves: what they add is demanded from then on."""
         super().__init_subclass__(**more)
+        # A contract may be put together from several.
+        cls.contract_tests = {
+            name: one for base in reversed(cls.__mro__) for name, one in vars(base).get("contract_tests", {}).items()
+        }
         if declares:
             own = {name: one for name, one in vars(cls).items() if name.startswith("test_")}
             _refuse_changes(cls, own.keys() & cls.contract_tests.keys())

@@ -8,26 +8,24 @@ What the adapter claims is read from its `capabilities`; a test that needs more 
 `provider` that drives your sandbox, your recorded answers or your stub, and more tests can run: see `ProviderHook`.
 """
 
-# ruff: noqa: S101 - this is a test module, and one contract is one class
+# ruff: noqa: S101 - this is a test module
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import attrs
 import pendulum
 import pytest
 from pendulum import DateTime
 
-from ordermgmt.engine.adapters import CannotTell, Listing, Notice, NotThere, WebhookRejected
+from ordermgmt.engine.adapters import CannotTell, Listing, Notice, NotThere
 from ordermgmt.engine.effects import Declined, RetryLater, Succeeded
 from ordermgmt.payments.model import (
     AUTHORISED,
     CAPTURED,
-    CHARGED_BACK,
-    EXPIRED,
     FACT_KINDS,
     REFUNDED,
     SOLD,
@@ -37,82 +35,19 @@ from ordermgmt.payments.model import (
 from ordermgmt.payments.port import GatewayCapabilities
 
 from .asking import Asker, Raised, is_answer, nobody_knows, shown, surroundings
-from .contract import Contract, not_claimed
+from .contract import not_claimed
+from .payment_webhooks import PaymentWebhooksContract
+from .provider_hook import ProviderHook
 from .till import Till, absent, deeds, facts_of, other_amount
 
 VERBS = ("authorise", "capture", "void", "refund")
 KIND = {"authorise": AUTHORISED, "capture": CAPTURED, "void": VOIDED, "refund": REFUNDED}
-GARBAGE = (b"", b"{", b"null", b"[]", b'{"events":1}', b"\xff\xfe\x00", b"[" * 100_000, b'{"events":[{"id":"x"}]}')
 AN_HOUR = timedelta(hours=1)
 SLACK_SECONDS = 0.5
 """How much longer than its deadline a call may take, for the machine's own slowness."""
 
 
-class ProviderHook(Protocol):
-    """What a contract would like to make your provider do.  Every method is optional: give what you can.
-
-    A sandbox can rarely lose an answer; a stub behind your adapter's HTTP client can.
-    """
-
-    secrets: Sequence[str]
-    """Texts that must never be shown: API keys, tokens."""
-    faults: Sequence[str]
-    """Names of bad answers that `spoil` can make: ``"html"``, ``"error_500"``…"""
-
-    def lose_request(self) -> None:
-        """The next request does not reach the provider, and nobody answers."""
-        ...
-
-    def lose_answer(self) -> None:
-        """The next request is executed, and its answer is lost."""
-        ...
-
-    def spoil(self, fault: str) -> None:
-        """The next request is answered with this bad answer."""
-        ...
-
-    def spoil_lookup(self) -> None:
-        """The next lookup meets an error of the provider's own."""
-        ...
-
-    def hang(self) -> None:
-        """The next request is not answered before its deadline."""
-        ...
-
-    def pass_time(self, span: timedelta) -> None:
-        """Move the provider's clock."""
-        ...
-
-    def now(self) -> DateTime:
-        """The provider's time."""
-        ...
-
-    def executions(self, key: str) -> int:
-        """How often the request with this key was executed."""
-        ...
-
-    def account(self, payment_id: str) -> Mapping[str, Any]:
-        """currency, authorised, captured, voided and refunded of a payment, in minor units."""
-        ...
-
-    def webhook(self, *keys: str, at: DateTime | None = None, secret: int = 0) -> tuple[Mapping[str, str], bytes]:
-        """One webhook that tells what became of these requests, signed at that time with the n-th live secret."""
-        ...
-
-    def sign(self, body: bytes, at: DateTime) -> Mapping[str, str]:
-        """The headers that make any bytes genuine."""
-        ...
-
-    def expire(self, payment_id: str) -> tuple[Mapping[str, str], bytes]:
-        """An authorisation runs out at the provider; the webhook that tells it."""
-        ...
-
-    def charge_back(self, payment_id: str) -> tuple[Mapping[str, str], bytes]:
-        """The customer's bank takes the money back; the webhook that tells it."""
-        ...
-
-
-class PaymentGatewayContract(Contract, declares=True):
+class PaymentGatewayContract(PaymentWebhooksContract, declares=True):
     """The promises of a `PaymentGateway`; an adapter that passes is one the engine can trust with money."""
 
     token: ClassVar[str] = "tok_visa"  # noqa: S105 - a provider's test token
@@ -508,163 +443,6 @@ class PaymentGatewayContract(Contract, declares=True):
         spoil()
         answer = till.ask.lookup(request, key, self.short_deadline)
         assert nobody_knows(answer) or isinstance(answer, CannotTell), shown(answer)
-
-    # Webhooks
-
-    def test_a_genuine_webhook_tells_what_was_answered(self, till: Till) -> None:
-        notice, answer = self._told(till)
-        assert {(f.transaction_id, f.kind, f.minor, f.currency) for f in notice.result} == deeds(answer)
-
-    def test_a_webhook_names_the_key_or_the_authorisation(self, till: Till) -> None:
-        till.needs_method("parse_webhook")
-        webhook = till.drive("webhook")
-        paid = till.paid()
-        key = till.key()
-        till.done(till.capture(paid, 1000), key)
-        (notice,) = self._parse(till, *webhook(key))
-        assert notice.key == key or notice.reference == paid.authorisation
-
-    def test_the_same_deed_has_the_same_event_id_each_time(self, till: Till) -> None:
-        till.needs_method("parse_webhook")
-        webhook = till.drive("webhook")
-        key = till.key()
-        till.done(till.authorise(), key)
-        ids = {notice.event_id for _ in range(2) for notice in self._parse(till, *webhook(key))}
-        assert len(ids) == 1
-
-    def test_different_deeds_have_different_event_ids(self, till: Till) -> None:
-        notices = self._batch(till, 3)
-        assert len({notice.event_id for notice in notices}) == 3
-
-    def test_all_of_a_batch_is_told(self, till: Till) -> None:
-        assert len(self._batch(till, 3)) == 3
-
-    def test_the_names_of_headers_are_read_in_any_case(self, till: Till) -> None:
-        headers, body = self._genuine(till)
-        for change in (str.upper, str.lower, str.title):
-            assert self._parse(till, {change(name): value for name, value in headers.items()}, body)
-
-    def test_an_altered_body_is_rejected(self, till: Till) -> None:
-        headers, body = self._genuine(till)
-        for place in range(0, len(body), max(1, len(body) // 60)):
-            for bit in (0x01, 0x20):
-                altered = body[:place] + bytes([body[place] ^ bit]) + body[place + 1 :]
-                self._rejects(till, headers, altered)
-        for altered in (body + b" ", b" " + body, body[:-1], body * 2, b""):
-            self._rejects(till, headers, altered)
-
-    def test_an_altered_signature_is_rejected(self, till: Till) -> None:
-        headers, body = self._genuine(till)
-        self._parse(till, headers, body)
-        for name, value in headers.items():
-            if name.lower() in ("content-type", "content-length"):
-                continue
-            for place, letter in enumerate(value):
-                other = "0" if letter != "0" else "1"
-                self._rejects(till, {**headers, name: value[:place] + other + value[place + 1 :]}, body)
-
-    def test_a_missing_or_empty_signature_is_rejected(self, till: Till) -> None:
-        headers, body = self._genuine(till)
-        self._rejects(till, {}, body)
-        for name, value in headers.items():
-            if name.lower() in ("content-type", "content-length"):
-                continue
-            self._rejects(till, {n: v for n, v in headers.items() if n != name}, body)
-            for empty in ("", " ", ",", "=", value.split("=")[0], value.rpartition("=")[0] + "="):
-                self._rejects(till, {**headers, name: empty}, body)
-
-    def test_a_webhook_of_another_account_is_rejected(self, till: Till) -> None:
-        headers, body = self._genuine(till)
-        other, _ = self._genuine(till)
-        if other != headers:
-            self._rejects(till, other, body)
-        self._rejects(till, till.drive("webhook")(*self._one(till), secret=-1)[0], body)
-
-    @pytest.mark.parametrize("seconds", [301, 3_600, 86_400])
-    def test_an_old_webhook_is_rejected(self, till: Till, seconds: int) -> None:
-        headers, body = self._genuine(till)
-        self._rejects(till, headers, body, till.now + timedelta(seconds=seconds + 1))
-
-    @pytest.mark.parametrize("seconds", [301, 3_600, 86_400])
-    def test_a_webhook_from_the_future_is_rejected(self, till: Till, seconds: int) -> None:
-        headers, body = self._genuine(till)
-        self._rejects(till, headers, body, till.now - timedelta(seconds=seconds + 1))
-
-    @pytest.mark.parametrize("seconds", [-240, 0, 240])
-    def test_a_webhook_is_accepted_where_clocks_differ_a_little(self, till: Till, seconds: int) -> None:
-        headers, body = self._genuine(till)
-        assert till.ask.adapter.parse_webhook(headers, body, now=till.now + timedelta(seconds=seconds))
-
-    def test_a_webhook_is_verified_before_it_is_read(self, till: Till) -> None:
-        headers, _ = self._genuine(till)
-        for garbage in GARBAGE:
-            self._rejects(till, headers, garbage)
-
-    def test_a_signed_webhook_that_cannot_be_read_is_rejected(self, till: Till) -> None:
-        till.needs_method("parse_webhook")
-        sign = till.drive("sign")
-        for garbage in GARBAGE:
-            self._rejects(till, sign(garbage, till.now), garbage)
-
-    def test_a_webhook_signed_with_any_live_secret_is_accepted(self, till: Till) -> None:
-        till.needs_method("parse_webhook")
-        webhook = till.drive("webhook")
-        keys = self._one(till)
-        for secret in range(till.drive("webhook_secrets")):
-            assert self._parse(till, *webhook(*keys, secret=secret))
-
-    def test_what_the_provider_does_unasked_names_the_authorisation(self, till: Till) -> None:
-        till.needs_method("parse_webhook")
-        paid = till.paid()
-        (notice,) = self._parse(till, *till.drive("expire")(paid.request.payment_id))
-        assert notice.reference == paid.authorisation
-        assert [(f.kind, f.minor) for f in notice.result] == [(EXPIRED, 1000)]
-
-    def test_a_chargeback_is_told_as_what_it_is(self, till: Till) -> None:
-        till.needs_method("parse_webhook")
-        paid = till.paid(sale=True)
-        (notice,) = self._parse(till, *till.drive("charge_back")(paid.request.payment_id))
-        assert notice.reference == paid.authorisation
-        assert [(f.kind, f.minor) for f in notice.result] == [(CHARGED_BACK, 1000)]
-
-    def _one(self, till: Till) -> list[str]:
-        key = till.key()
-        till.done(till.authorise(), key)
-        return [key]
-
-    def _genuine(self, till: Till) -> tuple[Mapping[str, str], bytes]:
-        till.needs_method("parse_webhook")
-        webhook = till.drive("webhook")
-        told: tuple[Mapping[str, str], bytes] = webhook(*self._one(till))
-        return told
-
-    def _batch(self, till: Till, n: int) -> Sequence[Notice]:
-        till.needs_method("parse_webhook")
-        webhook = till.drive("webhook")
-        keys = [key for _ in range(n) for key in self._one(till)]
-        return self._parse(till, *webhook(*keys))
-
-    def _told(self, till: Till) -> tuple[Notice, Any]:
-        till.needs_method("parse_webhook")
-        webhook = till.drive("webhook")
-        request, key = till.authorise(), till.key()
-        answer = till.done(request, key)
-        (notice,) = self._parse(till, *webhook(key))
-        return notice, answer
-
-    def _parse(self, till: Till, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
-        notices: Sequence[Notice] = till.ask.adapter.parse_webhook(headers, body, now=till.now)
-        assert all(isinstance(notice, Notice) for notice in notices)
-        return notices
-
-    def _rejects(self, till: Till, headers: Mapping[str, str], body: bytes, now: DateTime | None = None) -> None:
-        try:
-            told = till.ask.adapter.parse_webhook(headers, body, now=now or till.now)
-        except WebhookRejected:
-            return
-        except Exception as problem:
-            raise AssertionError(f"it must raise WebhookRejected, and raised {type(problem).__name__}") from problem
-        raise AssertionError(f"it was accepted: {len(told)} notices from headers {dict(headers)}")
 
     # Lists
 

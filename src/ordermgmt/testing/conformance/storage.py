@@ -10,29 +10,22 @@ The store must be empty at the start of each test.  A test that fails as yet is 
 reason; overriding one is refused: see `contract`.
 """
 
-# ruff: noqa: S101, PT012 - this is a test module, and one contract is one class
+# ruff: noqa: S101, PT012 - this is a test module
 
 from __future__ import annotations
 
 import random
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Storage, Write
+from ordermgmt.engine.transaction import Entry, PersonalValue, Query, Row, Storage, Write
 from ordermgmt.errors import Conflict, InvalidInput, StorageFailed
 
-from .contract import Contract
+from .rows import AT, all_pages, ids, increment, save, together, whole_feed, written
+from .storage_races import RacesContract
+from .storage_search import SearchContract
 
-T = TypeVar("T")
-
-AT = "2026-01-02T03:04:05.678901Z"
-SEEDS = range(5)
 ODD_IDS = (
     "BANK CHARGES",
     "bank charges",
@@ -66,98 +59,7 @@ ODD_IDS = (
 )
 
 
-def written(
-    id: str,
-    expected: int = 0,
-    *,
-    kind: str = "order",
-    events: int = 1,
-    doc: bytes | None = None,
-    index: Mapping[str, str] | None = None,
-    unindex: Mapping[str, str] | None = None,
-    personal: Sequence[PersonalValue] = (),
-) -> Write:
-    """What an engine would hand over for an entity that takes this many events on top of `expected`."""
-    key = (kind, id)
-    version = expected + events
-    return Write(
-        row=Row(key, version, b'{"version":%d}' % version if doc is None else doc, f"hash-{version}", AT),
-        expected=expected,
-        entries=tuple(
-            Entry(key, number, b'{"event":%d}' % number, f"hash-{number}", AT, "clerk", "PlaceOrder", "")
-            for number in range(expected + 1, version + 1)
-        ),
-        index=index or {},
-        unindex=unindex or {},
-        personal=tuple(personal),
-    )
-
-
-def save(storage: Storage, *writes: Write) -> None:
-    """Commit these in a transaction of their own."""
-    with storage.transaction() as transaction:
-        transaction.commit(writes)
-
-
-def ids(found: Sequence[Found]) -> list[str]:
-    """The ids of these answers, in order."""
-    return [answer.row.key[1] for answer in found]
-
-
-def all_pages(storage: Storage, query: Query) -> list[Found]:
-    """Every answer, asked for page by page."""
-    answers: list[Found] = []
-    after = query.after
-    while True:
-        page = storage.find(
-            Query(kind=query.kind, equal=query.equal, upto=query.upto, after=after, limit=query.limit),
-        )
-        answers += page
-        if len(page) < query.limit:
-            return answers
-        after = page[-1].place
-
-
-def whole_feed(storage: Storage, *, after: int = 0, limit: int = 7) -> list[Entry]:
-    """Every event from here on, followed page by page."""
-    entries: list[Entry] = []
-    while page := storage.feed(after=after, limit=limit):
-        entries += page
-        after = page[-1].position
-    return entries
-
-
-def together(count: int, work: Callable[[int], T]) -> list[T]:
-    """Do it in this many threads at once; the first error of any is raised."""
-    start = threading.Barrier(count)
-
-    def begin(number: int) -> T:
-        start.wait(timeout=30)
-        return work(number)
-
-    # Threads take turns as often as Python can make them, so that what can meet does.
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(count) as pool:
-            return [future.result() for future in [pool.submit(begin, number) for number in range(count)]]
-    finally:
-        sys.setswitchinterval(before)
-
-
-def increment(storage: Storage, key: Key) -> None:
-    """Add one event to an entity, deciding again as often as somebody else was faster."""
-    while True:
-        try:
-            with storage.transaction() as transaction:
-                row = transaction.load([key]).get(key)
-                transaction.commit([written(key[1], row.version if row else 0, kind=key[0])])
-        except Conflict:
-            continue
-        return
-
-
-class StorageContract(Contract, declares=True):
+class StorageContract(SearchContract, RacesContract, declares=True):
     """The promises of a `Storage`; a store that passes is one the engine can run on."""
 
     def make(self) -> Storage:
@@ -410,258 +312,6 @@ class StorageContract(Contract, declares=True):
             save(storage, Write(write.row, 0, write.entries[::-1], {}, {}))
         assert not storage.feed()
 
-    # Several at once
-
-    def test_no_increment_is_lost_between_eight_threads(self, storage: Storage) -> None:
-        def work(_: int) -> None:
-            for _round in range(10):
-                increment(storage, ("stock", "SKU"))
-
-        together(8, work)
-        assert storage.read([("stock", "SKU")])["stock", "SKU"].version == 80
-        assert [entry.version for entry in storage.history(("stock", "SKU"))] == list(range(1, 81))
-
-    def test_of_eight_who_create_the_same_entity_one_succeeds(self, storage: Storage) -> None:
-        def work(number: int) -> bool:
-            try:
-                save(storage, written("A-1", doc=b"%d" % number))
-            except Conflict:
-                return False
-            return True
-
-        outcomes = together(8, work)
-        assert outcomes.count(True) == 1
-        assert storage.read([("order", "A-1")])["order", "A-1"].doc == b"%d" % outcomes.index(True)
-
-    def test_what_is_decided_on_a_loaded_row_is_not_overtaken(self, storage: Storage) -> None:
-        # Blind writers: expected versions alone must keep one of two from winning twice.
-        def work(_: int) -> int:
-            won = 0
-            for version in range(20):
-                try:
-                    save(storage, written("A-1", version))
-                except Conflict:
-                    continue
-                won += 1
-            return won
-
-        together(4, work)
-        final = storage.read([("order", "A-1")])["order", "A-1"].version
-        assert [entry.version for entry in storage.history(("order", "A-1"))] == list(range(1, final + 1))
-
-    def test_readers_never_see_half_a_commit(self, storage: Storage) -> None:
-        keys = [("order", "A"), ("order", "B")]
-        save(storage, written("A", index={"status": "s0"}), written("B", index={"status": "s0"}))
-        done = threading.Event()
-
-        def write() -> None:
-            try:
-                for version in range(1, 60):
-                    old, new = {"status": f"s{(version - 1) % 2}"}, {"status": f"s{version % 2}"}
-                    save(storage, *(written(id, version, index=new, unindex=old) for id in "AB"))
-            finally:
-                done.set()
-
-        def read() -> None:
-            while not done.is_set():
-                assert len({row.version for row in storage.read(keys).values()}) == 1
-                assert len(storage.find(Query(kind="order", equal={"status": ["s0"]}))) in {0, 2}
-                assert storage.statuses("order") in ({"s0": 2}, {"s1": 2})
-                assert len(storage.feed()) % 2 == 0
-
-        together(3, lambda number: read() if number else write())
-
-    def test_an_open_transaction_shows_nothing_and_stops_no_reader(self, storage: Storage) -> None:
-        save(storage, written("A-1"))
-        with storage.transaction() as transaction:
-            transaction.load([("order", "A-1")])
-            rows = together(1, lambda _: storage.read([("order", "A-1")]))[0]
-            assert rows["order", "A-1"].version == 1
-            assert len(storage.feed()) == 1
-            transaction.commit([written("A-1", 1)])
-        assert storage.read([("order", "A-1")])["order", "A-1"].version == 2
-
-    def test_a_committed_change_is_seen_by_every_thread(self, storage: Storage) -> None:
-        together(2, lambda _: storage.read([("order", "A-1")]))
-        save(storage, written("A-1"))
-        assert all(together(4, lambda _: storage.read([("order", "A-1")])))
-
-    def test_a_row_that_somebody_holds_is_left_out_if_asked_so(self, storage: Storage) -> None:
-        if storage.exclusive:
-            pytest.skip("one transaction at a time: nobody else holds a row")
-        save(storage, written("A-1"), written("A-2"))
-        keys = [("order", "A-1"), ("order", "A-2")]
-        with storage.transaction() as first, storage.transaction() as second:
-            first.load(keys[:1])
-            assert set(second.load(keys, skip_locked=True)) == {("order", "A-2")}
-
-    def test_an_exclusive_store_has_one_transaction_at_a_time(self, storage: Storage) -> None:
-        if not storage.exclusive:
-            pytest.skip("transactions on other rows go on meanwhile")
-        opened: list[int] = []
-
-        def work(number: int) -> None:
-            with storage.transaction() as transaction:
-                opened.append(number)
-                time.sleep(0.01)
-                transaction.load([("order", f"A-{number}")])
-                assert opened[-1] == number
-
-        together(4, work)
-        assert sorted(opened) == [0, 1, 2, 3]
-
-    def test_with_nobody_about_skip_locked_leaves_nothing_out(self, storage: Storage) -> None:
-        save(storage, written("A-1"))
-        with storage.transaction() as transaction:
-            assert len(transaction.load([("order", "A-1")], skip_locked=True)) == 1
-
-    # Finding
-
-    def test_without_conditions_all_of_a_kind_come_by_id(self, storage: Storage) -> None:
-        save(storage, *(written(id) for id in "dacb"), written("z", kind="parcel"))
-        assert [found.place for found in storage.find(Query(kind="order"))] == [("", id) for id in "abcd"]
-
-    def test_an_answer_carries_the_whole_row(self, storage: Storage) -> None:
-        write = written("A-1", index={"status": "new", "due": "5"})
-        save(storage, write)
-        assert storage.find(Query(kind="order")) == [Found(("", "A-1"), write.row)]
-        assert storage.find(Query(kind="order", equal={"status": ["new"]})) == [Found(("", "A-1"), write.row)]
-        assert storage.find(Query(kind="order", upto=("due", "5"))) == [Found(("5", "A-1"), write.row)]
-
-    def test_one_of_several_values_is_enough(self, storage: Storage) -> None:
-        statuses = {"a": "new", "b": "paid", "c": "done", "d": "new"}
-        save(storage, *(written(id, index={"status": status}) for id, status in statuses.items()))
-        assert ids(storage.find(Query(kind="order", equal={"status": ["new", "done"]}))) == ["a", "c", "d"]
-
-    def test_a_value_named_twice_answers_once(self, storage: Storage) -> None:
-        save(storage, written("a", index={"status": "new"}))
-        assert ids(storage.find(Query(kind="order", equal={"status": ["new", "new"]}))) == ["a"]
-
-    def test_every_name_must_match(self, storage: Storage) -> None:
-        save(
-            storage,
-            written("a", index={"status": "new", "customer": "1"}),
-            written("b", index={"status": "new", "customer": "2"}),
-            written("c", index={"status": "paid", "customer": "1"}),
-            written("d", index={"customer": "1"}),
-        )
-        query = Query(kind="order", equal={"status": ["new", "paid"], "customer": ["1"]})
-        assert ids(storage.find(query)) == ["a", "c"]
-
-    def test_no_value_allowed_matches_nothing(self, storage: Storage) -> None:
-        save(storage, written("a", index={"status": "new"}))
-        assert not storage.find(Query(kind="order", equal={"status": []}))
-        assert not storage.find(Query(kind="order", equal={"status": ["new"], "customer": []}))
-
-    def test_indexes_of_another_kind_do_not_match(self, storage: Storage) -> None:
-        save(storage, written("a", index={"status": "new"}), written("b", kind="parcel", index={"status": "new"}))
-        assert ids(storage.find(Query(kind="order", equal={"status": ["new"]}))) == ["a"]
-        assert ids(storage.find(Query(kind="parcel", upto=("status", "z")))) == ["b"]
-
-    def test_upto_includes_its_bound_and_orders_by_value_then_id(self, storage: Storage) -> None:
-        dues = {"a": "3", "b": "1", "c": "2", "d": "1", "e": "4"}
-        save(storage, *(written(id, index={"due": due}) for id, due in dues.items()), written("f"))
-        found = storage.find(Query(kind="order", upto=("due", "3")))
-        assert [answer.place for answer in found] == [("1", "b"), ("1", "d"), ("2", "c"), ("3", "a")]
-
-    def test_upto_and_equal_hold_together(self, storage: Storage) -> None:
-        save(
-            storage,
-            written("a", index={"due": "2", "status": "waiting"}),
-            written("b", index={"due": "1", "status": "done"}),
-            written("c", index={"due": "1", "status": "waiting"}),
-            written("d", index={"due": "9", "status": "waiting"}),
-        )
-        query = Query(kind="order", upto=("due", "5"), equal={"status": ["waiting"]})
-        assert ids(storage.find(query)) == ["c", "a"]
-
-    def test_the_same_index_may_bound_and_filter(self, storage: Storage) -> None:
-        save(storage, *(written(id, index={"due": id}) for id in "abcd"))
-        assert ids(storage.find(Query(kind="order", upto=("due", "c"), equal={"due": ["b", "d"]}))) == ["b"]
-
-    def test_a_page_has_at_most_its_limit(self, storage: Storage) -> None:
-        save(storage, *(written(id, index={"due": "1"}) for id in "abc"))
-        assert ids(storage.find(Query(kind="order", limit=2))) == ["a", "b"]
-        assert ids(storage.find(Query(kind="order", upto=("due", "1"), limit=2))) == ["a", "b"]
-        assert not storage.find(Query(kind="order", limit=0))
-        assert not storage.find(Query(kind="order", limit=-1))
-
-    def test_the_next_page_starts_behind_the_place_even_if_its_entity_has_moved(self, storage: Storage) -> None:
-        save(storage, *(written(id, index={"due": "1", "status": "new"}) for id in "abc"))
-        place = storage.find(Query(kind="order", upto=("due", "5"), limit=2))[-1].place
-        save(storage, written("b", 1, index={"due": "7", "status": "paid"}, unindex={"due": "1", "status": "new"}))
-        assert ids(storage.find(Query(kind="order", upto=("due", "5"), after=place))) == ["c"]
-        assert ids(storage.find(Query(kind="order", equal={"status": ["new"]}, after=("", "b")))) == ["c"]
-
-    @pytest.mark.parametrize("seed", SEEDS)
-    def test_pages_of_any_size_give_what_a_plain_search_gives(self, storage: Storage, seed: int) -> None:
-        chance = random.Random(seed)
-        model: dict[str, dict[str, str]] = {}
-        versions: dict[str, int] = {}
-        for _ in range(12):
-            batch: list[Write] = []
-            for id in chance.sample([f"{n:02}" for n in range(40)], 10):
-                names = chance.sample(["status", "due", "customer"], chance.randrange(4))
-                index = {name: chance.choice("abcdé🛒") for name in names}
-                old = model.get(id, {})
-                unindex = {name: value for name, value in old.items() if index.get(name) != value}
-                batch.append(written(id, versions.get(id, 0), index=index, unindex=unindex))
-                model[id] = index
-                versions[id] = versions.get(id, 0) + 1
-            save(storage, *batch)
-        for _ in range(40):
-            equal = {
-                name: chance.sample("abcdé🛒", chance.randint(1, 4))
-                for name in chance.sample(["status", "due", "customer"], chance.randrange(3))
-            }
-            upto = chance.choice([None, ("due", chance.choice("abcdé🛒"))])
-            query = Query(kind="order", equal=equal, upto=upto, limit=chance.randint(1, 9))
-            expected = sorted(
-                (index[upto[0]] if upto else "", id)
-                for id, index in model.items()
-                if all(index.get(name) in values for name, values in equal.items())
-                and (not upto or index.get(upto[0], "\U0010ffff") <= upto[1])
-            )
-            assert [found.place for found in all_pages(storage, query)] == expected, query
-        counts = [index["status"] for index in model.values() if "status" in index]
-        assert storage.statuses("order") == {value: counts.count(value) for value in set(counts)}
-
-    # Indexes follow the state
-
-    def test_a_changed_index_value_is_found_under_the_new_one_only(self, storage: Storage) -> None:
-        save(storage, written("a", index={"status": "new"}))
-        save(storage, written("a", 1, index={"status": "paid"}, unindex={"status": "new"}))
-        assert not storage.find(Query(kind="order", equal={"status": ["new"]}))
-        assert ids(storage.find(Query(kind="order", equal={"status": ["paid"]}))) == ["a"]
-
-    def test_an_index_value_taken_away_is_not_found_any_more(self, storage: Storage) -> None:
-        save(storage, written("a", index={"status": "new", "due": "1"}))
-        save(storage, written("a", 1, index={"status": "new"}, unindex={"due": "1"}))
-        assert not storage.find(Query(kind="order", upto=("due", "9")))
-        assert ids(storage.find(Query(kind="order", equal={"status": ["new"]}))) == ["a"]
-
-    def test_an_index_value_that_stays_is_found_once(self, storage: Storage) -> None:
-        save(storage, written("a", index={"status": "new"}))
-        save(storage, written("a", 1, index={"status": "new"}))
-        assert ids(storage.find(Query(kind="order", equal={"status": ["new"]}))) == ["a"]
-        assert storage.statuses("order") == {"new": 1}
-
-    def test_taking_away_a_value_that_is_not_there_harms_nobody(self, storage: Storage) -> None:
-        save(storage, written("a", index={"status": "new"}))
-        save(storage, written("b", unindex={"status": "new", "due": "1"}))
-        assert storage.statuses("order") == {"new": 1}
-
-    def test_statuses_count_the_entities_of_a_kind(self, storage: Storage) -> None:
-        save(
-            storage,
-            *(written(id, index={"status": "new", "due": "1"}) for id in "abc"),
-            written("d", index={"status": "paid"}),
-            written("e"),
-            written("a", kind="parcel", index={"status": "new"}),
-        )
-        assert storage.statuses("order") == {"new": 3, "paid": 1}
-        assert not storage.statuses("refund")
-
     # History and feed
 
     def test_the_history_has_every_event_as_it_was_written(self, storage: Storage) -> None:
@@ -791,3 +441,6 @@ class StorageContract(Contract, declares=True):
 
     def test_it_is_a_storage(self, storage: Storage) -> None:
         assert isinstance(storage, Storage)
+
+
+__all__ = ["StorageContract", "all_pages", "ids", "increment", "save", "together", "whole_feed", "written"]

@@ -14,7 +14,7 @@ lives as it would in a host.  A durable store also says how it is opened again:
             return storage.beside(MyAsyncStorage(...))
 """
 
-# ruff: noqa: S101 - this is a test module, and one contract is one class
+# ruff: noqa: S101 - this is a test module
 
 from __future__ import annotations
 
