@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from ... import verify
 from ...engine.effects import Intent
+from ...engine.work_requests import Call
 from ...orders.following import balance
 from ...orders.holds import may_perform
 from ...orders.lifecycle import GONE_OUT, IN_THE_HOUSE
 from ...orders.messages import PlaceOrder
 from ...orders.model import Order, OrderLine
 from ...orders.reckoning import earned
+from ...payments.messages import Authorise
 from ...payments.model import Payment
 from ...refunds.messages import SendRefund
+from ...shipments.messages import Track
 from ...shipments.model import DELIVERED, STAGES, UNDELIVERABLE, Shipment
 from ...stock.model import Reservation
 
@@ -22,6 +25,7 @@ CARRIED = ("picked", "packed", "shipped", "delivered", "undeliverable")
 """What parcels and the units in them are called alike."""
 
 if TYPE_CHECKING:
+    from .actors import Actor
     from .watch import Watch
     from .world import World
 
@@ -39,6 +43,35 @@ class Judgement:
     def watch(self) -> Watch:
         """What has happened so far."""
         return self.world.watch
+
+    def sending(self, call: Call, actor: Actor) -> None:
+        """E1–E7 as they show from outside: only what is committed and claimed is sent, one at a time in a lane."""
+        effect_id = call.intent.effect_id
+        if call.lookup or isinstance(call.request, Track):
+            return
+        self.watch.look()
+        intent = self.watch.state("effect", effect_id)
+        if not isinstance(intent, Intent):
+            self.breach("E4", f"{effect_id} is sent, but was never planned")
+            return
+        if call.intent.key not in self.world.keys_of(intent):
+            self.breach("E3", f"{effect_id} is sent under a key that is none of its own")
+        if intent.first_sent is None and intent.generation == 1 and intent.token < 2 and not intent.ended:
+            self.breach("E7", f"{effect_id} is sent, but nobody has noted that it is being sent: {intent.status}")
+        asks = call.request
+        in_time = actor.now() < call.intent.due  # else the worker notices, and sends nothing
+        if isinstance(asks, Authorise) and in_time and self.watch.state("payment", asks.payment_id).withdrawn:
+            self.breach("E7", f"{effect_id} is sent, but nobody wants the money any more")
+        for other in self.watch.states("effect"):
+            before = isinstance(other, Intent) and other.lane == intent.lane and other.effect_id < effect_id
+            if before and not other.ended:
+                self.breach("E7", f"{effect_id} overtakes {other.effect_id}, which is {other.status}, in its lane")
+
+    def succeeded(self, intent: Intent) -> None:
+        """E6: nothing counts as done before its provider has done it and would say so."""
+        deed = self.world.provider(intent.port).deeds.get(intent.effect_id)
+        if intent.kind != "Track" and (deed is None or self.world.now < deed.ready):
+            self.breach("E6", f"{intent.effect_id} counts as done, but {intent.port[1]} has not told so")
 
     def everything(self) -> None:
         """All that must be true when everything has ended."""

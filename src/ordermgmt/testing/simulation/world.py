@@ -20,17 +20,13 @@ from ...engine.transaction import Storage, Write
 from ...engine.work_requests import Call
 from ...engine.working import Worker
 from ...management import OrderManagement
-from ...orders.holds import ReleaseHold
-from ...orders.lifecycle import IN_THE_HOUSE
-from ...orders.messages import CloseOrder
 from ...orders.model import Order
-from ...payments.messages import Authorise
 from ...settings import LEASE
-from ...shipments.messages import HandOverShipment, PackShipment, Track
 from ...stock.messages import ReceiveStock
 from ...values import frozen
-from .actors import CAST, Actor, Promise, ask, reconcile, resolve, worker
-from .driving import Steps, work
+from .actors import CAST, Actor, Promise, ask, worker
+from .calm import come_to_rest
+from .driving import Steps
 from .faults import CRASH_NAMES, Crashed, Faults
 from .judgement import Judgement
 from .providers import CARRIERS, CHARACTERS, Gateway, NoAnswer, Parcels, Provider
@@ -41,12 +37,8 @@ from .wishes import SKUS, Offer
 One = TypeVar("One")
 STORY_MAX = 60
 SKEW_MAX = timedelta(seconds=30)
-ROUNDS_MAX = 400
-"""How often, in a calm world, there may be something left to do."""
 HURRY = 0.5
 """How likely the clock goes on to what is due next, where nobody has anything to do."""
-SHIPS = 0.8
-"""How likely a parcel goes out in the calm, if it can."""
 WAKES = 0.3
 """How likely, at each step, a sleeper wakes up whom somebody else is overtaking."""
 BEGINNING = datetime(2026, 1, 1)
@@ -123,7 +115,8 @@ class World:
         """Whether every order that is confirmed must get a parcel."""
         self.orders_max = self.random.choice((12, orders_max, orders_max))
         """In some worlds many orders are begun, and in some a few come far."""
-        self.now: DateTime = BEGINNING
+        self.began: DateTime = BEGINNING
+        self.now = self.began
         self.steps = 0
         self.hits: Counter[str] = Counter()
         self.story = deque[tuple[int, DateTime, str, str]](maxlen=STORY_MAX)
@@ -135,7 +128,7 @@ class World:
         self.cast = cast
         """Whether there are people who act by themselves."""
         self.webhooks = list[tuple[tuple[str, str], Notice]]()
-        self._agenda = list[tuple[DateTime, int, Callable[[], object]]]()
+        self.agenda = list[tuple[DateTime, int, Callable[[], object]]]()
         self._agenda_count = 0
         self.gateways = {name: Gateway(name, can, self) for name, can in CHARACTERS.items()}
         self.parcels = {name: Parcels(name, can, self) for name, can in CARRIERS.items()}
@@ -167,7 +160,7 @@ class World:
         self.worker = Worker(assembly=self.shop.assembly, lease=LEASE, deadline=timedelta(seconds=30))
         self.operator = Operator(self.worker)
         self.judgement = Judgement(self)
-        self.watch = Watch(self.shop, self.breach, self.tell, self._succeeded, self.judgement.order)
+        self.watch = Watch(self.shop, self.breach, self.tell, self.judgement.succeeded, self.judgement.order)
         if cast:
             for sku in SKUS:
                 self.finish(self.god, ask(self.god, ReceiveStock(sku=sku, quantity=self.choice((4, 20, 60)))))
@@ -223,13 +216,13 @@ class World:
 
     def later(self, at: DateTime, what: Callable[[], object]) -> None:
         self._agenda_count += 1
-        heappush(self._agenda, (at, self._agenda_count, what))
+        heappush(self.agenda, (at, self._agenda_count, what))
 
     def pass_time(self, span: timedelta) -> None:
         """Time passes, and what was to happen meanwhile happens, each at its time."""
         until = self.now + span
-        while self._agenda and self._agenda[0][0] <= until:
-            at, _, what = heappop(self._agenda)
+        while self.agenda and self.agenda[0][0] <= until:
+            at, _, what = heappop(self.agenda)
             self.now = max(self.now, at)
             with suppress(NoAnswer):  # nobody waits for the answer of a late request
                 what()
@@ -237,7 +230,7 @@ class World:
 
     def hurry(self) -> None:
         """Where nothing is due, time often passes until something is: nobody waits for its own sake."""
-        due = self._next_due("sending" if self._busy else "")
+        due = self.next_due("sending" if self._busy else "")
         if due is not None and due > self.now and self.random.random() < HURRY:
             self.pass_time(min(due - self.now, timedelta(hours=1)))
 
@@ -284,42 +277,18 @@ class World:
         """Every key it may have been sent under."""
         return {idempotency_key(SECRET, intent.effect_id, intent.kind, n) for n in range(1, intent.generation + 1)}
 
-    # The laws of sending.
+    # Calls and commits.
 
     def before_call(self, call: Call) -> None:
-        """E1–E7 as they show from outside: only what is committed and claimed is sent, one at a time in a lane."""
-        effect_id = self._current.calls = call.intent.effect_id
-        if call.lookup or isinstance(call.request, Track):
-            return
-        self.watch.look()
-        intent = self.watch.state("effect", effect_id)
-        if not isinstance(intent, Intent):
-            self.breach("E4", f"{effect_id} is sent, but was never planned")
-            return
-        if call.intent.key not in self.keys_of(intent):
-            self.breach("E3", f"{effect_id} is sent under a key that is none of its own")
-        if intent.first_sent is None and intent.generation == 1 and intent.token < 2 and not intent.ended:
-            self.breach("E7", f"{effect_id} is sent, but nobody has noted that it is being sent: {intent.status}")
-        asks = call.request
-        in_time = self._current.now() < call.intent.due  # else the worker notices, and sends nothing
-        if isinstance(asks, Authorise) and in_time and self.watch.state("payment", asks.payment_id).withdrawn:
-            self.breach("E7", f"{effect_id} is sent, but nobody wants the money any more")
-        for other in self.watch.states("effect"):
-            before = isinstance(other, Intent) and other.lane == intent.lane and other.effect_id < effect_id
-            if before and not other.ended:
-                self.breach("E7", f"{effect_id} overtakes {other.effect_id}, which is {other.status}, in its lane")
+        """Whoever goes on is about to call an adapter."""
+        self._current.calls = call.intent.effect_id
+        self.judgement.sending(call, self._current)
 
     def after_call(self, answer: Any) -> None:
         """Our own providers lose things, and never break."""
         self._current.answer = answer
         if isinstance(answer, Unknown) and answer.cause != NoAnswer.__name__:
             self.breach("bug", f"a simulated provider met {answer.cause}")
-
-    def _succeeded(self, intent: Intent) -> None:
-        """E6: nothing counts as done before its provider has done it and would say so."""
-        deed = self.provider(intent.port).deeds.get(intent.effect_id)
-        if intent.kind != "Track" and (deed is None or self.now < deed.ready):
-            self.breach("E6", f"{intent.effect_id} counts as done, but {intent.port[1]} has not told so")
 
     def saved(self, writes: Sequence[Write]) -> None:
         """What was acknowledged is there."""
@@ -493,77 +462,9 @@ class World:
 
     def end(self) -> None:
         """No more faults: everything is answered, everything ends, and then everything must be right."""
-        self.faults = Faults.none()
-        self.note(self.god, "— calm —")
-        for actor in self.actors:
-            actor.wakes = None
-        self._let_all_finish()
-        self._release_holds()
-        self._until_quiet()
-        if self.cast:  # a story ends as it is told
-            self._ship_most()
-        self.judgement.parked()
-        for provider in self.providers:
-            provider.heal()
-        for intent in self.unended():
-            if intent.status == "parked":
-                self.finish(self.god, self._unpark(intent))
-        self._until_quiet()
-        for provider in self.providers:
-            self.finish(self.god, reconcile(self.god, provider, BEGINNING))
-        self._until_quiet()
-        for intent in self.unended():
-            self.breach("E10", f"{intent.effect_id} is still {intent.status}: {intent.reason}")
-        self.judgement.everything()
+        come_to_rest(self)
 
-    def _let_all_finish(self) -> None:
-        while busy := [actor for actor in self.actors if actor.doing is not None]:
-            free = [actor for actor in busy if not (self.turns.taken and actor.at == "begin")]
-            self.steps += 1
-            self._current = self.choice(free)
-            self.go_on(self._current)
-            self._judge()
-
-    def _release_holds(self) -> None:
-        """Whoever had doubts has none any more: what waits for a person would wait for ever."""
-        for order in self.watch.states("order"):
-            for reason in order.holds:
-                self.finish(self.god, ask(self.god, ReleaseHold(order_id=order.order_id, reason=reason)))
-
-    def _ship_most(self) -> None:
-        """What is ready to go goes out, so that most orders come to their end and not only into the calm."""
-        for shipment in self.watch.states("shipment"):
-            if shipment.status in ("planned", "picked") and self.random.random() < SHIPS:
-                self.finish(self.god, ask(self.god, PackShipment(shipment_id=shipment.shipment_id)))
-        self._until_quiet()
-        for shipment in self.watch.states("shipment"):
-            labelled = shipment.label is not None or not shipment.carrier
-            if shipment.status == "packed" and labelled and self.random.random() < SHIPS:
-                self.finish(self.god, ask(self.god, HandOverShipment(shipment_id=shipment.shipment_id)))
-        self._until_quiet()
-        for order in self.watch.states("order"):
-            if order.status == "confirmed" and order.count("delivered") and not order.count(*IN_THE_HOUSE, "shipped"):
-                self.finish(self.god, ask(self.god, CloseOrder(order_id=order.order_id)))
-
-    def _until_quiet(self) -> None:
-        """Time passes, workers work, webhooks arrive and parcels too, until nothing is left to do."""
-        god = self.god
-        for _ in range(ROUNDS_MAX):
-            while self.webhooks:
-                port, notice = self.webhooks.pop(0)
-                self.finish(god, work(self, god, "god", self.operator.receive(port, [notice])))
-            for parcels in self.carriers:
-                for number in sorted(parcels.tracked):
-                    parcels.arrive_at_last(number)
-            self.finish(god, work(self, god, "god", self.worker.due_work()))
-            due = self._next_due()
-            if due is None and not self.webhooks and not self._agenda:
-                return
-            self.pass_time(max((due or self.now) - self.now, timedelta(minutes=20)))
-        waiting = [f"{one.effect_id} is {one.status}: {one.reason}" for one in self.unended()]
-        self.breach("E10", f"after {ROUNDS_MAX} rounds in a calm world there is still work: {waiting[:5]}")
-
-    def _next_due(self, without: str = "") -> DateTime | None:
+    def next_due(self, without: str = "") -> DateTime | None:
         """When something is due that will ever be done: what stands behind a parked effect in its lane is not, and
         neither is a notice that may tell of it.
         """
@@ -579,12 +480,6 @@ class World:
     def unended(self) -> list[Intent]:
         """Every effect of which more will be asked."""
         return [one for one in self.watch.states("effect") if isinstance(one, Intent) and not one.ended]
-
-    def _unpark(self, intent: Intent) -> Steps:
-        provider = self.provider(intent.port)
-        if provider.capabilities.can_look_up:
-            return work(self, self.god, "god", self.operator.retry(intent.effect_id, "healed"))
-        return resolve(self.god, intent)
 
     def outcome(self) -> Outcome:
         """What it came to."""
