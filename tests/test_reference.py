@@ -16,6 +16,7 @@ import ordermgmt
 import ordermgmt.storage
 import ordermgmt.testing
 from ordermgmt import DEFAULT_CAPABILITIES, Capability, Command, Effect, Event, Refused, Rule, Seen, on, reference
+from ordermgmt.describing import field_lines
 from ordermgmt.engine.assembly import Assembly
 from ordermgmt.orders import statuses
 from ordermgmt.orders.messages import OrderConfirmed
@@ -48,7 +49,7 @@ class TestEveryEntity:
         told = section(PAGE, capability.kind)
         for message in (*capability.rules, *capability.evolve, *capability.effects):
             assert f"- **`{message.__name__}`**" in told
-            assert [line for line in reference._field_lines(message) if f"  - {line}\n" not in f"{told}\n"] == []
+            assert [line for line in field_lines(message) if f"  - {line}\n" not in f"{told}\n"] == []
 
     def test_what_can_be_searched_and_refused_is_told(self, capability: Capability[Any]) -> None:
         told = section(PAGE, capability.kind)
@@ -141,7 +142,7 @@ def _ends(told: ast.expr) -> list[ast.Constant]:
 
 
 def test_a_default_made_by_a_factory_is_not_shown_as_a_value() -> None:
-    lines = list(reference._field_lines(ordermgmt.Order))
+    lines = list(field_lines(ordermgmt.Order))
     assert (
         "`payments: dict[str, Tally] = …`: By payment id: equal to the payments themselves, moved in the same commit."
         in lines

@@ -13,10 +13,8 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +25,20 @@ import ordermgmt
 import ordermgmt.storage
 import ordermgmt.testing
 
+from .describing import (
+    annotation,
+    derived_lines,
+    described,
+    field_docs,
+    field_lines,
+    paragraph,
+    parameters_of,
+    prose,
+    source_of,
+    strings_below,
+    summary,
+    type_of,
+)
 from .drawing import markdown, mermaid, unit_arrows_mermaid
 from .engine.adapters import Listed, Telling
 from .engine.assembly import Assembly
@@ -174,8 +186,8 @@ def _entity(assembly: Assembly, capability: Capability[Any]) -> str:
     if capability.lifecycle is not None:
         drawing, table = mermaid(capability.lifecycle), markdown(capability.lifecycle)
         parts += ["### Lifecycle", f"```mermaid\n{drawing}```", table.strip()]
-    parts += ["### Fields", "\n".join(f"- {line}" for line in _field_lines(state))]
-    if derived := list(_derived_lines(state)):
+    parts += ["### Fields", "\n".join(f"- {line}" for line in field_lines(state))]
+    if derived := list(derived_lines(state)):
         parts += ["### Derived", "\n".join(f"- {line}" for line in derived)]
     parts += _commands(capability)
     if capability.evolve:
@@ -216,7 +228,7 @@ def _commands(capability: Capability[Any]) -> Iterator[str]:
 def _message(message: type[Any], after: str, note: str = "") -> str:
     """One message: its name, what it says, and its fields."""
     told = " ".join(part for part in (f"- **`{message.__name__}`**{after}:", paragraph(message), note) if part)
-    return "\n".join([told, *(f"  - {field}" for field in _field_lines(message))])
+    return "\n".join([told, *(f"  - {field}" for field in field_lines(message))])
 
 
 def _events(assembly: Assembly, events: Mapping[type[Event], Any]) -> str:
@@ -255,84 +267,6 @@ def _units() -> str:
     )
 
 
-# Fields.
-
-
-def _field_lines(cls: type[Any]) -> Iterator[str]:
-    docs = field_docs(cls)
-    for field in attrs.fields(cls):
-        if field.name == "status" and issubclass(cls, Event):
-            continue  # every event has it
-        told = f"`{field.name}: {_type(field)}{_default(field)}`"
-        yield f"{told}: {docs[field.name]}" if field.name in docs else told
-
-
-def _derived_lines(cls: type[Any]) -> Iterator[str]:
-    """What a class works out of its fields: its public properties and methods."""
-    for name, member in vars(cls).items():
-        if name.startswith("_"):
-            continue
-        function: object = getattr(member, "__func__", member)  # that of a class method lies in it
-        if isinstance(member, property):
-            answers = inspect.signature(member.fget).return_annotation if member.fget else Any
-            yield _line(f"{name}: {_annotation(answers)}", paragraph(member))
-        elif inspect.isfunction(function):
-            yield _line(f"{name}({_parameters(function)})", paragraph(function))
-
-
-def _annotation(told: Any) -> str:
-    return told if isinstance(told, str) else inspect.formatannotation(told)
-
-
-def _type(field: attrs.Attribute[Any]) -> str:
-    return field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-
-
-def _default(field: attrs.Attribute[Any]) -> str:
-    if field.default is attrs.NOTHING:
-        return ""
-    # A factory's default is made anew each time: an empty collection in all of our messages and states.
-    return " = …" if isinstance(field.default, attrs.Factory) else f" = {field.default!r}"  # type: ignore[arg-type]
-
-
-def field_docs(cls: type[Any]) -> Mapping[str, str]:
-    """The strings that stand below the fields of a class and of its bases, in one line each."""
-    docs: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if base.__module__.partition(".")[0] not in ("builtins", "typing"):
-            docs |= _strings_below(textwrap.dedent(_source(base)))
-    return docs
-
-
-def _source(thing: Any) -> str:
-    if thing not in _SOURCES:  # reading a class's source parses its whole file, so it is done once
-        try:
-            _SOURCES[thing] = inspect.getsource(thing)
-        except (OSError, TypeError):  # made at run time, or in a host's interactive session
-            _SOURCES[thing] = "class Unseen: ..."
-    return _SOURCES[thing]
-
-
-_SOURCES: dict[Any, str] = {}
-
-
-@cache
-def _strings_below(source: str) -> dict[str, str]:
-    tree = ast.parse(source)
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else tree.body
-    docs: dict[str, str] = {}
-    for above, below in pairwise(body):
-        match above, below:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                docs[name] = " ".join(text.split())
-            case _:
-                pass
-    return docs
-
-
 # Values and ports.
 
 
@@ -343,22 +277,18 @@ def _value(cls: type[Any]) -> str:
     lines: list[str] = []
     for name, parameter in parameters.items():
         field = fields.get(name)
-        told = _annotation(parameter.annotation)
+        told = annotation(parameter.annotation)
         if told in ("Any", "typing.Any") and field is not None:
-            told = _type(field)  # it takes more than that, and makes it this
+            told = type_of(field)  # it takes more than that, and makes it this
         default = "" if parameter.default is parameter.empty else f" = {_shown(parameter.default)}"
-        lines.append(_line(f"{name}: {told}{default}", docs.get(name, "")))
+        lines.append(described(f"{name}: {told}{default}", docs.get(name, "")))
     lines += [
-        f"*also* {_line(f'{field.name}: {_type(field)}', docs.get(field.name, ''))}"
+        f"*also* {described(f'{field.name}: {type_of(field)}', docs.get(field.name, ''))}"
         for field in fields.values()
         if field.name not in parameters and not field.name.startswith("_")
     ]
-    lines += [f"*also* {line}" for line in _derived_lines(cls)]
-    return "\n".join([f"- **`{cls.__name__}`**: {_prose(cls)}", *(f"  - {line}" for line in lines)])
-
-
-def _line(code: str, says: str) -> str:
-    return f"`{code}`: {says}" if says else f"`{code}`"
+    lines += [f"*also* {line}" for line in derived_lines(cls)]
+    return "\n".join([f"- **`{cls.__name__}`**: {prose(cls)}", *(f"  - {line}" for line in lines)])
 
 
 def _shown(default: Any) -> str:
@@ -367,7 +297,7 @@ def _shown(default: Any) -> str:
 
 def _port(cls: type[Any]) -> str:
     """A port: what it says, and its methods."""
-    return "\n".join([f"- **`{cls.__name__}`**: {_prose(cls)}", *(f"  - {line}" for line in _derived_lines(cls))])
+    return "\n".join([f"- **`{cls.__name__}`**: {prose(cls)}", *(f"  - {line}" for line in derived_lines(cls))])
 
 
 # Names.
@@ -386,14 +316,8 @@ def _methods(cls: type[Any]) -> str:
         if isinstance(member, property):
             rows.append((f"`{name}`", summary(member)))
         else:
-            rows.append((f"`{name}({_parameters(member)})`", summary(member)))
+            rows.append((f"`{name}({parameters_of(member)})`", summary(member)))
     return _table(("call", "does"), rows)
-
-
-def _parameters(function: Callable[..., Any]) -> str:
-    signature = inspect.signature(function)
-    kept = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name not in ("self", "cls")]
-    return str(inspect.Signature(kept))[1:-1]
 
 
 def _sort_of(thing: object) -> str:
@@ -426,7 +350,7 @@ def _told(module: ModuleType, name: str) -> str:
         return f"The capability of {thing.kind}s: its rules, reactions and lifecycle."
     if inspect.isclass(thing) or inspect.isfunction(thing):
         return summary(thing)
-    return _strings_below(_source(_home(name))).get(name, "")
+    return strings_below(source_of(_home(name))).get(name, "")
 
 
 def _home(name: str) -> ModuleType:
@@ -445,7 +369,7 @@ def _home(name: str) -> ModuleType:
 def _assigned(module: ModuleType) -> frozenset[str]:
     """The names a module makes itself, and does not import."""
     targets: list[ast.expr] = []
-    for statement in ast.parse(_source(module)).body:
+    for statement in ast.parse(source_of(module)).body:
         match statement:
             case ast.Assign(targets=several):
                 targets += several
@@ -471,24 +395,6 @@ def _folder(thing: Any) -> str:
 
 
 # Text.
-
-
-def summary(thing: Any) -> str:
-    """The first sentence of a thing's own docstring."""
-    text = paragraph(thing)
-    end = next((n for n in range(len(text)) if text[n] == "." and text[n + 1 : n + 2] in ("", " ")), len(text))
-    return text[: end + 1]
-
-
-def paragraph(thing: Any) -> str:
-    """The first paragraph of a thing's docstring, in one line."""
-    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].replace("``", "`").split())
-
-
-def _prose(thing: Any) -> str:
-    """All paragraphs of a thing's docstring in one line; without its examples."""
-    paragraphs = (inspect.getdoc(thing) or "").replace("``", "`").split("\n\n")
-    return " ".join(" ".join(told.split()) for told in paragraphs if not told.startswith((" ", ">>>")))
 
 
 def _listed(names: Iterable[str]) -> str:
