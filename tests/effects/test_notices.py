@@ -11,9 +11,10 @@ import attrs
 import pytest
 
 from ordermgmt import ManualClock, Succeeded, WebhookRejected
+from ordermgmt.engine import meanings, working
 from ordermgmt.engine.adapters import Notice
+from ordermgmt.engine.assembly import Assembly
 from ordermgmt.engine.inbox import TRIES_MAX, KeepMessage, Message
-from ordermgmt.engine.working import Worker
 from ordermgmt.payments.model import CAPTURED, Fact
 from ordermgmt.testing.fakes import webhooks
 from tests.effects.stage import HOUR, MINUTE, Card, Stage
@@ -213,16 +214,16 @@ class TestTheInbox:
         (parked,) = stage.shop.effects.parked()
         done = stage.card.books.find(parked.key)
         stage.shop.receive_webhook("card", *stage.card.webhook_for(done, with_key=False))
-        meaning = Worker.meaning
+        meaning = meanings.meaning_of
 
-        def settled_meanwhile(self: Worker, message: Message) -> Any:
-            news = yield from meaning(self, message)
+        def settled_meanwhile(assembly: Assembly, message: Message) -> Any:
+            news = yield from meaning(assembly, message)
             if message.last_try and stage.shop.effects.parked():
                 outcome = Succeeded(done.result, done.reference)
                 stage.shop.effects.resolve(parked.effect_id, outcome, evidence="its dashboard")
             return news
 
-        monkeypatch.setattr(Worker, "meaning", settled_meanwhile)
+        monkeypatch.setattr(working, "meaning_of", settled_meanwhile)
         stage.run(1000 * HOUR)
         assert not stage.shop.effects.parked()
         assert [one.status for one in stage.shop.find(Message)] == ["applied"]

@@ -27,12 +27,13 @@ from .effects import (
 )
 from .inbox import Message, ReceiveMessage, message_id
 from .instants import LATEST, check_instant, from_text, to_text
+from .meanings import meaning_of, news_of
 from .messages import check_page, check_text
 from .recovery import BeginRecovery, EndRecovery, NoteReconciled, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
 from .work_requests import Handle, Listen, Look, Read, Time, WorkRequest
-from .working import Worker, news_of, readable
+from .working import Worker
 
 PAGE = 200
 CLOCKS_DIFFER = timedelta(minutes=1)
@@ -122,7 +123,7 @@ class Operator:
         request = self.worker.assembly.codec.thaw(intent.request)
         if isinstance(request, Opaque):
             raise InvalidInput(f"effect {effect_id} was planned by a newer release; resolve it there")
-        news = readable(lambda: news_of(self.worker.assembly, request, outcome))
+        news = news_of(self.worker.assembly, request, outcome)
         if news is None and intent.status in STUCK:
             raise InvalidInput(
                 f"the result does not say what a {intent.kind} succeeds with: give its facts, its label, …"
@@ -233,7 +234,7 @@ class Operator:
                 keys.add(notice.key)
                 now: DateTime = yield Time()
                 message = self._message(port, changed(notice, event_id=f"list:{notice.event_id}"), now)
-                news = yield from self.worker.meaning(message)
+                news = yield from meaning_of(self.worker.assembly, message)
                 if not news:
                     found.strangers.append(notice.event_id)
                     continue

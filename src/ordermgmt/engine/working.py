@@ -7,9 +7,8 @@ queue workers may do due work at the same time, for a claim succeeds once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from attrs import define
@@ -23,16 +22,13 @@ from .capability import changed
 from .codec import Opaque
 from .effects import (
     ATTEMPTS_MAX,
-    STUCK,
     ClaimEffect,
     Declined,
     DeferEffect,
     Intent,
     Outcome,
     ParkEffect,
-    Pending,
     RenewEffect,
-    RetryLater,
     SettleEffect,
     Succeeded,
     Unknown,
@@ -41,7 +37,8 @@ from .effects import (
 from .inbox import ApplyMessage, KeepMessage, Message
 from .instants import to_text
 from .laters import Reminder, RunLater
-from .messages import TEXT_MAX, Effect, News
+from .meanings import in_doubt, meaning_of, news_of, sound
+from .messages import TEXT_MAX, News
 from .recovery import THE_ONE, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
@@ -51,9 +48,6 @@ from .work_requests import Call, Calls, Chance, Handle, Look, Read, Report, Reve
 BATCH = 64
 """How many effects are claimed, and settled, in one commit."""
 NOT_OURS = timedelta(hours=1)
-
-AGAIN_AFTER_MAX = timedelta(days=3650)
-"""How long a provider may put its answer off; further away no calendar may reach."""
 
 
 @define
@@ -109,12 +103,12 @@ class Worker:
             if not isinstance(message, Message):
                 continue
             # Asked first: what is settled from now on is seen where its meaning is looked for.
-            in_doubt = yield from self._in_doubt(message)
-            news = yield from self.meaning(message)
+            doubtful = yield from in_doubt(self.assembly, message)
+            news = yield from meaning_of(self.assembly, message)
             command: News[Any] = (
                 ApplyMessage(message_id=message.message_id, news=news)
                 if news
-                else KeepMessage(message_id=message.message_id, tries=message.tries, in_doubt=in_doubt)
+                else KeepMessage(message_id=message.message_id, tries=message.tries, in_doubt=doubtful)
             )
             results: Sequence[Result] = yield Handle((command,))
             if results[0].error is not None:
@@ -123,53 +117,6 @@ class Worker:
             report.notices += bool(news)
             progress = True
         return progress
-
-    def _in_doubt(self, message: Message) -> Generator[WorkRequest, Any, bool]:
-        """Whether its provider may have done something by then that we do not know of.  Asked where it matters."""
-        if not message.last_try or message.received_at is None:
-            return False
-        doubtful = {"port": ("/".join(message.source),), "status": ("sending", *STUCK)}
-        found: Sequence[Found] = yield Look(Query(kind="effect", equal=doubtful, limit=BATCH))
-        intents = [self.assembly.codec.look(one.row.doc) for one in found]
-        return len(found) == BATCH or any(
-            isinstance(one, Intent) and one.first_sent is not None and one.first_sent <= message.received_at
-            for one in intents
-        )
-
-    def meaning(self, message: Message) -> Generator[WorkRequest, Any, tuple[News[Any], ...]]:
-        """What a notice means: the settlement of an effect of ours, or news of something that has its reference."""
-        result = tuple(self.assembly.codec.thaw(one) for one in message.result)
-        if message.key:
-            found: Sequence[Found] = yield Look(Query(kind="effect", equal={"key": (message.key,)}, limit=1))
-            for one in found:
-                intent = self.assembly.codec.look(one.row.doc)
-                if isinstance(intent, Intent) and intent.port == message.source:
-                    return self._settlement(intent, message, result)
-        hearing = self.assembly.hearing.get(message.source[0])
-        if hearing is None or not message.reference or message.answer != "succeeded":
-            return ()
-        capability, hears = hearing
-        found = yield Look(Query(kind=capability.kind, equal={hears.index: (message.reference,)}, limit=2))
-        states = [self.assembly.codec.look(one.row.doc) for one in found]
-        if (
-            len(states) != 1
-            or not isinstance(states[0], capability.state)
-            or not hears.belongs(states[0], message.source[1])
-        ):
-            return ()
-        return readable(lambda: tuple(hears.told(states[0], result))) or ()
-
-    def _settlement(self, intent: Intent, message: Message, result: tuple[Any, ...]) -> tuple[News[Any], ...]:
-        request = self.assembly.codec.thaw(intent.request)
-        if isinstance(request, Opaque) or message.answer == "pending":
-            return ()
-        outcome: Succeeded | Declined = (
-            Declined(message.code) if message.answer == "declined" else Succeeded(result, message.reference)
-        )
-        news = readable(lambda: news_of(self.assembly, request, outcome))
-        if news is None:
-            return ()
-        return (SettleEffect(effect_id=intent.effect_id, token=None, outcome=outcome, news=news),)
 
     # Later commands.
 
@@ -381,11 +328,11 @@ class Worker:
             answer = Unknown(answer.cause or "the provider could not tell")
         elif not isinstance(answer, Outcome):
             answer = Unknown(f"the adapter answered {type(answer).__name__}, which is no outcome")
-        elif not _sound(answer):
+        elif not sound(answer):
             answer = Unknown(f"the adapter answered {type(answer).__name__} with a field of a wrong type")
         if isinstance(answer, Unknown) and len(answer.cause) > TEXT_MAX:
             answer = Unknown(f"{answer.cause[:TEXT_MAX]}…")  # some adapters give a whole page of a server's words
-        news = readable(lambda: news_of(self.assembly, plan.request, answer))
+        news = news_of(self.assembly, plan.request, answer)
         if news is None:
             answer, news = Unknown("the adapter's result could not be read"), ()
         return SettleEffect(
@@ -416,7 +363,7 @@ class Worker:
             )
             for plan, answer in zip(plans, answers, strict=True)
             if isinstance(answer, Succeeded | Declined)
-            and (news := readable(partial(news_of, self.assembly, plan.request, answer))) is not None
+            and (news := news_of(self.assembly, plan.request, answer)) is not None
         ]
         if commands:
             results: Sequence[Result] = yield Handle(tuple(commands))
@@ -435,21 +382,6 @@ class Worker:
             docs = yield Reveal(refs)
             for plan in plans:
                 plan.request = self.assembly.codec.revealed(plan.request, docs)
-
-
-def _sound(answer: Outcome) -> bool:
-    """Whether its fields are of their types: attrs does not look, and a wrong one would only fail where it is saved."""
-    match answer:
-        case RetryLater(after=wait):
-            return isinstance(wait, timedelta)
-        case Pending(reference=reference, again_after=wait):
-            return isinstance(wait, timedelta) and abs(wait) <= AGAIN_AFTER_MAX and isinstance(reference, str)
-        case Succeeded(reference=reference):
-            return isinstance(reference, str)
-        case Declined(code=code, message=message):
-            return isinstance(code, str) and isinstance(message, str)
-        case Unknown(cause=cause):
-            return isinstance(cause, str)
 
 
 def _without_trouble(report: Report) -> Report:
@@ -494,18 +426,3 @@ def _count(intent: Intent, report: Report) -> None:
             report.parked += 1
         case _:
             report.waiting += 1
-
-
-def readable(read: Callable[[], tuple[News[Any], ...]]) -> tuple[News[Any], ...] | None:
-    """What an adapter's result means; None where it cannot be read, which tells nothing."""
-    try:
-        return read()
-    except Exception:  # noqa: BLE001 - the result comes from outside, and may be anything
-        return None
-
-
-def news_of(assembly: Assembly, request: Effect, outcome: Outcome) -> tuple[News[Any], ...]:
-    """What an outcome means for the business, in the words of the capability that wanted the effect."""
-    capability = assembly.effects.get(type(request))
-    told = capability.answers.get(type(request)) if capability is not None else None
-    return tuple(told(request, outcome)) if told is not None else ()
