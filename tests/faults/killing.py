@@ -481,14 +481,19 @@ def run(
 
 
 def run_on_postgres(
-    kills: int, crashes: int, seed: int, progress: Callable[[Figures], None] = lambda _: None, one: Server | None = None
+    kills: int,
+    crashes: int,
+    seed: int,
+    progress: Callable[[Figures], None] = lambda _: None,
+    one: Server | None = None,
+    seconds_max: float = math.inf,
 ) -> Figures:
-    """That many kills, and crashes of the server among them, in rounds of a fresh database each."""
+    """That many kills, and crashes of the server among them, in rounds of a fresh database each; ends as `run`."""
     figures = Figures()
     begun = time.monotonic()
     warm_up()
     with nullcontext(one) if one is not None else server() as here:
-        while figures.kills < kills and figures.clean:
+        while figures.kills < kills and figures.clean and figures.seconds < seconds_max:
             left = kills - figures.kills
             now = min(ROUND, left)
             with provider() as till:
@@ -504,7 +509,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.killing", description="kill -9, again and again")
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--kills", type=int, default=5000)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further round after so long (SQLite)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further round after so long")
     parser.add_argument("--crashes", type=int, default=0, help="of the PostgreSQL server, among the kills")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--folder", type=Path, default=folder(), help="where the files lie; in memory by default")
@@ -514,7 +519,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not asked.json:
         print(f"seed {asked.seed}, files in {asked.folder or tempfile.gettempdir()}", flush=True)
     if asked.store == "postgres":
-        figures = run_on_postgres(asked.kills, asked.crashes, asked.seed, progress)
+        figures = run_on_postgres(asked.kills, asked.crashes, asked.seed, progress, seconds_max=60 * asked.minutes)
     else:
         figures = run(asked.kills, asked.seed, asked.folder, progress, 60 * asked.minutes)
     if asked.json:

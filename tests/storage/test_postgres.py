@@ -31,6 +31,7 @@ from ordermgmt.testing.conformance.storage import (
     whole_feed,
     written,
 )
+from tests.storage.dying import dies_once
 from tests.storage.interrupting import interrupted_at, look
 
 KEY = ("stock", "SKU")
@@ -275,6 +276,25 @@ def test_connections_of_the_hosts_pool_that_died_with_the_server_are_not_noticed
             )
             save(storage, written(f"A-{n}"))
         assert len(storage.feed()) == 3
+
+
+@pytest.mark.parametrize("when", ["judging", "preparing"])
+@pytest.mark.parametrize("hosts", [False, True], ids=["own", "hosts"])
+def test_a_server_that_goes_away_while_a_store_is_opened_is_waited_for(postgres, monkeypatch, when, *, hosts):
+    """A worker that is started again in the moment in which the server crashes shall not die of it."""
+    dies_once(monkeypatch, when)
+    with (
+        ConnectionPool(postgres.uri, min_size=1, max_size=2) as pool,
+        closing(PostgresStorage(pool if hosts else postgres.uri, schema=postgres.new_schema())) as storage,
+    ):
+        save(storage, written("A-1"))
+        assert len(storage.feed()) == 1
+
+
+def test_a_store_that_never_gets_a_living_connection_says_so(postgres, monkeypatch):
+    dies_once(monkeypatch, "preparing", times=100)
+    with pytest.raises(StorageFailed, match="nothing was saved"):
+        PostgresStorage(postgres.uri, schema=postgres.new_schema())
 
 
 def test_a_text_too_long_for_an_index_is_refused_in_words(storage):

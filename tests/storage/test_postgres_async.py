@@ -21,6 +21,7 @@ from ordermgmt.storage.postgres.wire import Wire
 from ordermgmt.testing.conformance.storage import increment, save, written
 from ordermgmt.testing.conformance.storage_async import AsyncStorageContract, Blocking, increment_async
 from tests.faults.postgres_line import AFTER, BEFORE, line_to
+from tests.storage.dying import dies_once
 
 KEY = ("order", "A-1")
 END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ordermgmt'"
@@ -185,6 +186,21 @@ def test_connections_of_the_hosts_pool_that_died_with_the_server_are_not_noticed
             return len(await storage.feed())
 
     assert asyncio.run(story()) == 3
+
+
+@pytest.mark.parametrize("when", ["judging", "preparing"])
+@pytest.mark.parametrize("hosts", [False, True], ids=["own", "hosts"])
+def test_a_server_that_goes_away_while_a_store_is_opened_is_waited_for(postgres, schema, monkeypatch, when, *, hosts):
+    async def story():
+        async with (
+            AsyncConnectionPool(postgres.uri, min_size=1, max_size=2, open=False) as pool,
+            AsyncPostgresStorage(pool if hosts else postgres.uri, schema=schema) as storage,
+        ):
+            await save_async(storage, written("A-1"))
+            return len(await storage.feed())
+
+    dies_once(monkeypatch, when)
+    assert asyncio.run(story()) == 1
 
 
 def test_when_all_connections_are_in_use_the_store_is_busy(postgres, schema):

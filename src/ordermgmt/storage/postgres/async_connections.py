@@ -30,6 +30,7 @@ from ordermgmt.storage.postgres.sessions import (
     judging,
     not_lent,
     session,
+    was_lost,
 )
 from ordermgmt.storage.postgres.steps import (
     Ask,
@@ -182,8 +183,13 @@ class AsyncOwn:
         """Have a connection: where the address or the password is wrong, waiting does not help."""
         if self._closed:
             raise StorageFailed(CLOSED)
-        if not self._idle:
+        if self._idle:
+            return
+        try:
             self._idle.append(await self.connect())
+        except psycopg.OperationalError as error:
+            if not was_lost(error):
+                raise
 
     async def give_back(self, connection: AsyncConnection) -> None:
         # Nothing here waits, so nobody can cancel it half done.

@@ -32,7 +32,7 @@ from ordermgmt.storage.postgres.course import Course, feed
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.reading import Answer, AsyncReading
 from ordermgmt.storage.postgres.schema import checked_name
-from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
+from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, has_died, preparing
 from ordermgmt.storage.postgres.steps import (
     Another,
     Ask,
@@ -118,17 +118,22 @@ class AsyncPostgresStorage(AsyncReading):
     async def _prepared(self) -> str:
         try:
             await self._connections.prove()
-            async with AsyncBorrowed(self._connections) as connection:
-                on_it = partial(act_async, connection)
-                try:
-                    return await drive_async(preparing(self._texts), on_it)
-                finally:
-                    await drive_async(undo(connection), on_it)
+            for attempt in range(1, ATTEMPTS_MAX + 1):
+                async with AsyncBorrowed(self._connections) as connection:
+                    on_it = partial(act_async, connection)
+                    try:
+                        return await drive_async(preparing(self._texts), on_it)
+                    except psycopg.OperationalError as error:
+                        if attempt == ATTEMPTS_MAX or not has_died(connection, error):
+                            raise
+                    finally:
+                        await drive_async(undo(connection), on_it)
         except BaseException as error:
             self._connections.close_idle()
             if isinstance(error, psycopg.Error):
                 raise failure(error) from error
             raise
+        raise AssertionError  # pragma: no cover - the last time it was raised
 
     def transaction(self) -> AsyncPostgresTransaction:
         return AsyncPostgresTransaction(self.open, self._connections, self._texts)

@@ -30,6 +30,7 @@ from ordermgmt.storage.postgres.sessions import (
     judging,
     not_lent,
     session,
+    was_lost,
 )
 from ordermgmt.storage.postgres.steps import Ask, Close, Connection, Do, Pause, asked, cursor, drive
 from ordermgmt.storage.postgres.texts import adapt
@@ -57,6 +58,8 @@ class Lender(Protocol):
     """Where the store takes its connections from."""
 
     busy_timeout: float
+
+    def prove(self) -> None: ...
 
     def borrow(self) -> Connection: ...
 
@@ -194,9 +197,13 @@ class Own:
         wire = self._wires.get(connection)
         return asked(connection, ask) if wire is None else connection.wait(wire.asked(ask))
 
-    def keep(self, connection: Connection) -> None:
-        """Take a connection that was opened apart from the others."""
-        self._idle.append(connection)
+    def prove(self) -> None:
+        """Have a connection: where the address or the password is wrong, waiting does not help."""
+        try:
+            self._idle.append(self.connect())
+        except psycopg.OperationalError as error:
+            if not was_lost(error):
+                raise
 
     def give_back(self, connection: Connection) -> None:
         if os.getpid() != self._pid:
@@ -243,6 +250,9 @@ class Hosts:
         self._closed = False
         self._judged = WeakSet[Connection]()
         self._lent = WeakKeyDictionary[Connection, tuple[AbstractContextManager[Connection], bool]]()
+
+    def prove(self) -> None:
+        """Nothing: the pool shows what it has when one is borrowed."""
 
     def borrow(self) -> Connection:
         for _ in range(ATTEMPTS_MAX):

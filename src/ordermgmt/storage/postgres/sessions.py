@@ -71,6 +71,12 @@ def has_died(connection: Line, error: BaseException) -> bool:
     return connection.closed and isinstance(error, psycopg.OperationalError)
 
 
+def was_lost(error: psycopg.Error) -> bool:
+    """Whether a connection that had been made was lost again, with the server most likely, which may come back."""
+    # psycopg tells with `pgconn` which one could not be made.
+    return error.pgconn is None and (error.sqlstate is None or error.sqlstate.startswith("57P"))
+
+
 _SETTINGS = (
     b"SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('transaction_read_only'),"
     b" current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),"

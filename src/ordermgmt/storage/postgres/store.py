@@ -26,7 +26,7 @@ from ordermgmt.storage.postgres.joined import JoinedPostgresStorage
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.reading import Answer, Reading
 from ordermgmt.storage.postgres.schema import checked_name
-from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, preparing
+from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, has_died, preparing
 from ordermgmt.storage.postgres.steps import Another, Ask, Connection, Elsewhere, Pause, Step, drive, undo
 from ordermgmt.storage.postgres.texts import Statements
 
@@ -77,17 +77,20 @@ class PostgresStorage(Reading):
 
     def _prepare(self) -> str:
         try:
-            if isinstance(self._connections, Own):
-                # Where the address or the password is wrong, waiting does not help.
-                self._connections.keep(self._connections.connect())
-            with Borrowed(self._connections) as connection:
-                on_it = partial(act, connection)
-                try:
-                    return drive(preparing(self._texts), on_it)
-                finally:
-                    drive(undo(connection), on_it)
+            self._connections.prove()
+            for attempt in range(1, ATTEMPTS_MAX + 1):
+                with Borrowed(self._connections) as connection:
+                    on_it = partial(act, connection)
+                    try:
+                        return drive(preparing(self._texts), on_it)
+                    except psycopg.OperationalError as error:
+                        if attempt == ATTEMPTS_MAX or not has_died(connection, error):
+                            raise
+                    finally:
+                        drive(undo(connection), on_it)
         except psycopg.Error as error:
             raise failure(error) from error
+        raise AssertionError  # pragma: no cover - the last time it was raised
 
     def transaction(self) -> PostgresTransaction:
         return PostgresTransaction(self._connections, self._texts)
