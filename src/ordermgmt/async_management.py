@@ -48,9 +48,9 @@ from .settings import (
     joined_to,
     next_keys,
     ref_of,
-    settings_of,
 )
 from .shipments.port import Carrier
+from .wiring import settings_of
 
 State = TypeVar("State")
 

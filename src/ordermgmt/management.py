@@ -25,7 +25,7 @@ from .engine.observing import Observer
 from .engine.policies import NamedPolicy, Policies
 from .engine.ports import Clock, Ids
 from .engine.requests import Job, Result
-from .engine.transaction import UNFINISHED, Storage
+from .engine.transaction import UNFINISHED, Key, Storage
 from .engine.work_requests import Calls, Chance, Handle, Listen, Look, Read, Report, Reveal, Time, WorkRequest
 from .errors import InvalidInput, Misconfigured, NotFound
 from .operations import Effects
@@ -49,11 +49,12 @@ from .settings import (
     checked_batch,
     joined_to,
     ref_of,
-    settings_of,
 )
 from .shipments.port import Carrier
+from .wiring import settings_of
 
 State = TypeVar("State")
+Answer = TypeVar("Answer")
 
 
 class OrderManagement:
@@ -222,12 +223,17 @@ class OrderManagement:
         """What the command would do, without saving anything or taking any lock.  Raises what `handle` would."""
         settings = self._settings
         steps = drivers.rehearse(settings.assembly, settings.clock, settings.job(command, by, None))
+        return settings.preview(*self._reading(steps))
+
+    def _reading(self, steps: Generator[Sequence[Key], Any, Answer]) -> Answer:
+        """What these steps come to, given the rows they ask for."""
         try:
             keys = next(steps)
             while True:
                 keys = steps.send(self._storage.read(keys))
         except StopIteration as end:
-            return settings.preview(*end.value)
+            answer: Answer = end.value
+            return answer
 
     @property
     def policies(self) -> Policies:
@@ -239,14 +245,7 @@ class OrderManagement:
 
         Nothing is saved and no lock is taken.  `by` is who would ask.  Raises `NotFound`.
         """
-        steps = self._settings.allowances(order_id, by)
-        try:
-            keys = next(steps)
-            while True:
-                keys = steps.send(self._storage.read(keys))
-        except StopIteration as end:
-            answer: Allowances = end.value
-            return answer
+        return self._reading(self._settings.allowances(order_id, by))
 
     def request_approval(
         self, command: Command[Any], *, by: str | None = None, note: str = "", valid_for: timedelta = APPROVAL_VALID

@@ -18,28 +18,25 @@ from .engine.adapters import Notice, WebhookRejected
 from .engine.allowing import Allowances, allowances
 from .engine.approvals import NeedsApproval, RequestApproval, requested
 from .engine.assembly import Assembly
-from .engine.capability import Capability, Reaction
+from .engine.capability import Capability
 from .engine.codec import Opaque
 from .engine.effects import ClaimEffect
 from .engine.instants import from_text
 from .engine.messages import Command, Event, Personal, check_id, check_page, check_text, is_listed, shorten
-from .engine.observing import NOBODY, Observer, Watch
+from .engine.observing import NOBODY, Watch
 from .engine.operating import Operator
-from .engine.policies import NamedPolicy
-from .engine.ports import Clock, Ids, SystemClock, SystemIds, in_utc
+from .engine.ports import Clock, Ids
 from .engine.requests import Job, Result
 from .engine.transaction import AsyncStorage, Entry, Found, Key, Query, Row, Storage, joins
 from .engine.working import Worker
 from .errors import InvalidInput, Misconfigured, NotFound
 from .orders import orders, references
-from .orders.port import Addresses, AnyItem, Item, Items, checked_items
+from .orders.port import Addresses, Item, Items, checked_items
 from .orders.prices import destination_of
 from .payments import payments
-from .payments.port import PaymentGateway
 from .pricing.port import TaxRates
 from .refunds import refunds
 from .shipments import shipments
-from .shipments.port import Carrier
 from .stock import reservations, stock
 from .values import frozen
 
@@ -364,93 +361,3 @@ def ref_of(personal: object) -> str:
     if not isinstance(personal, Personal) or not isinstance(personal.ref, str):
         raise InvalidInput(f"reveal takes what stands in an entity, such as order.ship_to (got {told})")
     return personal.ref
-
-
-def settings_of(
-    *,
-    capabilities: Sequence[Capability[Any]],
-    gateways: Mapping[str, PaymentGateway] | None,
-    carriers: Mapping[str, Carrier] | None,
-    ports: Mapping[str, Any] | None,
-    items: Items | None,
-    addresses: Addresses | None,
-    taxes: TaxRates | None,
-    clock: Clock | None,
-    ids: Ids | None,
-    actor: str,
-    reactions: Sequence[Reaction],
-    policies: Sequence[NamedPolicy],
-    chance: random.Random | None,
-    secret: bytes,
-    installation: str,
-    deadline: timedelta,
-    lease: timedelta,
-    observers: Sequence[Observer],
-) -> Settings:
-    """The parts a shop is given, checked and put together."""
-    for argument, family in (("gateways", gateways), ("carriers", carriers), ("ports", ports)):
-        if not isinstance(family, Mapping | None):
-            raise Misconfigured(f"{argument} takes adapters by their names: {{'card': …}} (got {shorten(family)})")
-        for name, adapter in (family or {}).items():
-            check_text(name, "the name of an adapter")
-            if isinstance(adapter, type) or not callable(getattr(adapter, "execute", None)):
-                raise Misconfigured(
-                    f"{argument} takes adapters, objects with a method execute (got {shorten(adapter)})"
-                )
-    several = (
-        ("capabilities", capabilities),
-        ("reactions", reactions),
-        ("policies", policies),
-        ("observers", observers),
-    )
-    for argument, given in several:
-        if not is_listed(given):
-            raise Misconfigured(f"{argument} takes a list (got {shorten(given)})")
-    for argument, span in (("deadline", deadline), ("lease", lease)):
-        if not isinstance(span, timedelta) or span <= timedelta(0):
-            raise Misconfigured(f"{argument} takes a timedelta above zero (got {shorten(span)})")
-    for reaction in reactions:
-        if not isinstance(reaction, Reaction):
-            raise Misconfigured(
-                f"reactions takes [*on(OrderPlaced, your_function)] (got {shorten(reaction)} among them)"
-            )
-    asked = (
-        (items, "items", "items", "ListedItems({sku: Item(…)})"),
-        (taxes, "taxes", "rates", "TaxTable({tax class: {place: [Tax(…)]}})"),
-        (addresses, "addresses", "check", "a validator of yours"),
-        (clock, "clock", "now", "SystemClock()"),
-        (ids, "ids", "new", "SystemIds()"),
-    )
-    for port, argument, method, such_as in asked:
-        # A dict has a method `items` as well.
-        if port is not None and (isinstance(port, type | Mapping) or not callable(getattr(port, method, None))):
-            raise Misconfigured(
-                f"{argument} takes an object with a method {method}, as {such_as} (got {shorten(port)})"
-            )
-    for observer in observers:
-        if not callable(observer):
-            raise Misconfigured(f"an observer is a function that takes what is observed (got {shorten(observer)})")
-    if lease <= deadline:
-        raise Misconfigured("the lease must be longer than the deadline: a call must end before it counts as lost")
-    time = SystemClock() if clock is None else in_utc(clock)
-    assembly = Assembly(
-        capabilities,
-        reactions=reactions,
-        policies=policies,
-        ports={"gateways": gateways or {}, "carriers": carriers or {}, "ports": ports or {}},
-        secret=secret,
-        installation=check_text(installation, "installation", empty=True),
-    )
-    return Settings(
-        assembly=assembly,
-        clock=time,
-        ids=ids or SystemIds(None if clock is None else time),
-        items=items or AnyItem(),
-        addresses=addresses,
-        taxes=taxes,
-        actor=check_text(actor, "actor"),
-        chance=chance or random.Random(),
-        deadline=deadline,
-        lease=lease,
-        watch=Watch(tuple(observers)),
-    )

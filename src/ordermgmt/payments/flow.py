@@ -20,6 +20,7 @@ from .messages import (
     PaymentRequested,
     PaymentWithdrawn,
     RecordDecline,
+    RecordFact,
     Void,
     VoidAsked,
     effect_id,
@@ -110,27 +111,26 @@ def facts_as_news(effect: PaymentEffect, facts: Collection[Fact]) -> Iterable[Ne
         raise ValueError("a gateway that has succeeded tells at least one fact")
     ask = effect.ask
     for fact in facts:
-        yield RECORDS[fact.kind](
-            payment_id=effect.payment_id,
-            order_id=effect.order_id,
-            transaction_id=fact.transaction_id,
-            amount=Money.of_minor(fact.minor, fact.currency),
-            occurred_at=fact.occurred_at,
-            ask=ask,
-        )
+        yield _record(effect, fact, ask)
         ask = 0
 
 
 def heard(payment: Payment, facts: Iterable[Fact]) -> Iterable[News[Payment]]:
     """Facts the provider tells of by itself: an expiry, a chargeback, what was done on its dashboard."""
     for fact in facts:
-        yield RECORDS[fact.kind](
-            payment_id=payment.payment_id,
-            order_id=payment.order_id,
-            transaction_id=fact.transaction_id,
-            amount=Money.of_minor(fact.minor, fact.currency),
-            occurred_at=fact.occurred_at,
-        )
+        yield _record(payment, fact)
+
+
+def _record(about: PaymentEffect | Payment, fact: Fact, ask: int = 0) -> RecordFact:
+    """The news that a fact is; `ask` is which of our asks it answers."""
+    return RECORDS[fact.kind](
+        payment_id=about.payment_id,
+        order_id=about.order_id,
+        transaction_id=fact.transaction_id,
+        amount=Money.of_minor(fact.minor, fact.currency),
+        occurred_at=fact.occurred_at,
+        ask=ask,
+    )
 
 
 def answered(effect: PaymentEffect, outcome: Outcome) -> Iterable[News[Payment]]:

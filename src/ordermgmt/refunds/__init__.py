@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -15,9 +17,7 @@ from .messages import RecordRefundFailed, RecordRefundSent, RecordRefundSucceede
 from .model import Refund
 from .rules import EVOLVE, NothingOwed, fail, request, rows_of_request, sent, succeed
 
-
-def _by_id(command: Any) -> str:
-    return str(command.refund_id)
+_by_id: Callable[[Any], str] = attrgetter("refund_id")
 
 
 def _with_order(command: Any) -> tuple[Key, ...]:
@@ -43,7 +43,7 @@ refunds = Capability(
     effects=(SendRefund,),
     answers=ANSWERS,
     reactions=REACTIONS,
-    indexes={"status": lambda refund: refund.status, "order": lambda refund: refund.order_id},
+    indexes={"status": attrgetter("status"), "order": attrgetter("order_id")},
     refusals=(NothingOwed,),
 )
 

@@ -131,14 +131,7 @@ def _taking(
 
 
 def commit(command: CommitReservation, state: Reservation | None, seen: Seen, at: DateTime) -> Iterable[Event]:
-    shortages: list[Shortage] = []
-    for (sku, location), wanted in by_row(command.claims).items():
-        stock = seen.get(Stock, "stock", stock_id(sku, location))
-        available = stock.available if stock is not None else 0
-        if wanted > available:
-            shortages.append(Shortage(sku, location, wanted, available))
-    if shortages:
-        raise OutOfStock(tuple(shortages))
+    _refuse_shortages(command.claims, seen)
     yield ReservationCommitted(
         order_id=command.order_id, claims=command.claims, first=state is None or state.status != "committed"
     )
@@ -146,15 +139,7 @@ def commit(command: CommitReservation, state: Reservation | None, seen: Seen, at
 
 def replace(command: ReplaceClaims, state: Reservation | None, seen: Seen, at: DateTime) -> Iterable[Event]:
     taken = _taken(require(state, "reservation", command.order_id), command.takes) if command.takes else ()
-    freed = by_row(taken)
-    shortages: list[Shortage] = []
-    for (sku, location), wanted in by_row(command.claims).items():
-        stock = seen.get(Stock, "stock", stock_id(sku, location))
-        available = (stock.available if stock is not None else 0) + freed.get((sku, location), 0)
-        if wanted > available:
-            shortages.append(Shortage(sku, location, wanted, available))
-    if shortages:
-        raise OutOfStock(tuple(shortages))
+    _refuse_shortages(command.claims, seen, given_up=taken)
     after = state
     if taken:
         reduced = ReservationReduced(order_id=command.order_id, claims=taken, how="release")
@@ -166,6 +151,19 @@ def replace(command: ReplaceClaims, state: Reservation | None, seen: Seen, at: D
     elif after is not None and not after.claims and after.issued:
         # Without claims and nothing handed over it stays: the order lives on, and may want other goods.
         yield ReservationConsumed()
+
+
+def _refuse_shortages(claims: Iterable[Claim], seen: Seen, given_up: Iterable[Claim] = ()) -> None:
+    """Every row must have what is claimed of it, together with what is given up there at the same time."""
+    freed = by_row(given_up)
+    shortages: list[Shortage] = []
+    for (sku, location), wanted in by_row(claims).items():
+        stock = seen.get(Stock, "stock", stock_id(sku, location))
+        available = (stock.available if stock is not None else 0) + freed.get((sku, location), 0)
+        if wanted > available:
+            shortages.append(Shortage(sku, location, wanted, available))
+    if shortages:
+        raise OutOfStock(tuple(shortages))
 
 
 def reduce(command: ReduceReservation, state: Reservation | None, seen: Seen, at: DateTime) -> Iterable[Event]:
