@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -45,9 +46,7 @@ from .rules import (
     rows_of_draft,
 )
 
-
-def _by_id(command: Any) -> str:
-    return str(command.change_id)
+_by_id: Callable[[Any], str] = attrgetter("change_id")
 
 
 def _of_an_order(order: Order, lifecycle: Lifecycle | None) -> Iterable[Command[Any]]:

@@ -11,8 +11,9 @@ goods is looked at again when the command is decided.  It is used once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import attrs
@@ -406,8 +407,7 @@ def _evolve_moved(state: Approval | None, event: Event) -> Approval:
     return changed(approval, status=event.status or approval.status)
 
 
-def _by_id(command: Any) -> str:
-    return str(command.approval_id)
+_by_id: Callable[[Any], str] = attrgetter("approval_id")
 
 
 APPROVALS = Capability(

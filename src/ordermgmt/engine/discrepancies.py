@@ -7,7 +7,8 @@ news was refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from attrs import field
@@ -102,8 +103,7 @@ def _resolved(state: Discrepancy | None, event: DiscrepancyResolved) -> Discrepa
     return changed(as_type(state, Discrepancy), status=event.status or "resolved", note=event.note)
 
 
-def _by_id(command: Any) -> str:
-    return str(command.discrepancy_id)
+_by_id: Callable[[Any], str] = attrgetter("discrepancy_id")
 
 
 DISCREPANCIES = Capability(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from pendulum import DateTime
@@ -247,8 +248,7 @@ EVOLVE: Mapping[type[Event], Evolve] = {
 }
 
 
-def _by_id(command: Any) -> str:
-    return str(command.effect_id)
+_by_id: Callable[[Any], str] = attrgetter("effect_id")
 
 
 INDEXES = ("status", "due", "group_due", "lane", "group", "port", "key", "ended_at")

@@ -8,8 +8,9 @@ received ──apply──▶ applied        a notice that fits no effect and no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from pendulum import DateTime
@@ -176,8 +177,7 @@ def _moved(state: Message | None, event: Event, **changes: Any) -> Message:
     return changed(message, status=event.status or message.status, **changes)
 
 
-def _by_id(command: Any) -> str:
-    return str(command.message_id)
+_by_id: Callable[[Any], str] = attrgetter("message_id")
 
 
 MESSAGES = Capability(

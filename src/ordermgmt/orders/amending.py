@@ -6,7 +6,8 @@ is made different, or refuses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from attrs import field
@@ -215,8 +216,7 @@ def _rows_of_applying(command: ApplyRevision, state: Order | None) -> Iterable[K
     return rows_of_revision([line.sku for line in command.revision.add], state)
 
 
-def _by_id(command: Any) -> str:
-    return str(command.order_id)
+_by_id: Callable[[Any], str] = attrgetter("order_id")
 
 
 RULES = {

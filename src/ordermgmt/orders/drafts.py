@@ -6,8 +6,9 @@ Placing it promises exactly what was drafted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -278,8 +279,7 @@ def _evolve_withdrawn(state: Order | None, event: QuoteWithdrawn) -> Order:
     return changed(order, status=event.status or order.status, quoted_until=None)
 
 
-def _by_id(command: Any) -> str:
-    return str(command.order_id)
+_by_id: Callable[[Any], str] = attrgetter("order_id")
 
 
 def lookups_of_entry(command: Any) -> Iterable[Key]:

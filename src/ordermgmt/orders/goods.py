@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from pendulum import DateTime
@@ -60,8 +61,7 @@ def _evolve(state: Order | None, event: GoodsAskedFor) -> Order:
     return changed(order, status=event.status or order.status)
 
 
-def _by_id(command: Any) -> str:
-    return str(command.order_id)
+_by_id: Callable[[Any], str] = attrgetter("order_id")
 
 
 RULES: Mapping[type[Command[Any]], Rule] = {SetGoodsAside: Rule(_set_aside, _by_id, reads=rows_of_order)}

@@ -7,7 +7,8 @@ and all news go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from attrs import field
@@ -202,8 +203,7 @@ def _changed(order: Order, event: Event, **changes: Any) -> Order:
     return changed(order, status=event.status or order.status, **changes)
 
 
-def _by_id(command: Any) -> str:
-    return str(command.order_id)
+_by_id: Callable[[Any], str] = attrgetter("order_id")
 
 
 RULES = {
