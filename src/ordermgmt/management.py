@@ -62,7 +62,7 @@ class OrderManagement:
 
     Args:
         storage: Where everything is kept: `SqliteStorage("shop.db")`, `MemoryStorage()`, or a store of your own.
-        actor: Who asks where a call does not say by whom.
+        actor: Who is recorded as asking, where a call does not say.
         gateways: Payment providers by name; a `Tender` names one.
         carriers: Carriers by name; `PlaceOrder(carrier=…)` names one.
         ports: Adapters for effects of your own, by name: ``{"mail": …}`` serves the port ``("ports", "mail")``.
@@ -72,14 +72,14 @@ class OrderManagement:
         clock: The time; a `ManualClock` in tests.
         ids: Fresh ids; `ManualIds` in tests.
         capabilities: What the shop can do.  Put redrawn ones and your own in here.
-        reactions: What else shall follow from events, after the capabilities' own reactions.
-        policies: Rules of your own that may refuse any command.  They are not asked about news.
+        reactions: What else is to follow from events, after the capabilities' own reactions.
+        policies: Rules of your own that may refuse any command (but not news, which is never refused).
         chance: Randomness for waiting times; a seeded one in tests.
         secret: Makes idempotency keys unguessable.  Set it before the first effect and never change it.
         installation: The name of this deployment.  Effects planned under another name are left alone, so that a copy
             of the database sends nothing.
         deadline: How long one call of an adapter may take.
-        lease: After what time a call that was not heard of counts as unknown; longer than the deadline.
+        lease: How long a call may go unanswered before its outcome counts as unknown; longer than the deadline.
         observers: Functions that are told what was handled, committed and sent, and how long it took: for metrics,
             or `ordermgmt.telemetry.Spans()` for OpenTelemetry.
     """
@@ -147,10 +147,10 @@ class OrderManagement:
         return self._settings.assembly
 
     def handle(self, command: Command[State], *, by: str | None = None, command_id: str | None = None) -> State:
-        """Do what the command asks, all of it or nothing, durably; answers its entity as it stands afterwards.
+        """Do what the command asks, durably, all of it or nothing; returns its entity as it stands afterwards.
 
         `by` is who asks, if not the shop's own actor.  With a `command_id` a retry is safe: the same command under
-        the same id is decided once, and answered with the entity as it is now or with the same refusal.
+        the same id is decided once, and after that returns the entity as it is now or raises the same refusal.
 
         Raises the `Refused` that a rule makes, `InvalidInput` for a malformed call, `Conflict` or `StorageFailed`
         where the store could not take it.  After any of them nothing has changed.
@@ -172,7 +172,7 @@ class OrderManagement:
         return shop
 
     def prepared(self, command: Command[Any], *, by: str | None = None, command_id: str | None = None) -> Job:
-        """The command checked, its ids given and its items looked up: what `decide` takes.  Raises `InvalidInput`."""
+        """The command as `decide` takes it: checked, its ids given, its items looked up.  Raises `InvalidInput`."""
         return self._settings.job(command, by, command_id)
 
     def decide(self, jobs: Sequence[Job]) -> Sequence[Result]:
@@ -186,7 +186,7 @@ class OrderManagement:
         by: str | None = None,
         together: bool = False,
     ) -> list[Any]:
-        """Decide commands in order, in one commit.  Answers a list: for each its entity, or the error it met.
+        """Decide commands in order, in one commit.  Returns a list: for each its entity, or the error it met.
 
         A refusal concerns its own command only; `together` all of them are done, or none is (`NotTogether`).  A
         command may come with its id: ``(command, command_id)``.
@@ -252,7 +252,7 @@ class OrderManagement:
     ) -> Approval:
         """Ask for a second person to approve exactly this command, for the entity as it stands now.
 
-        Answers the approval; somebody else gives it with `Approve`, then the command is asked again.  Raises
+        Returns the approval; somebody else gives it with `Approve`, then the command is given again.  Raises
         `ApprovalNotNeeded` where it would be done as it is, and its refusal where it would be refused anyway.
         """
         settings = self._settings
@@ -301,18 +301,18 @@ class OrderManagement:
         return None if doc is None else from_json(doc, as_type)
 
     def erase(self, subject: str) -> int:
-        """Forget everything personal that is kept under a customer's name; answers how many values."""
+        """Forget everything personal that is kept under a customer's name; returns how many values that were."""
         return self._storage.erase(check_text(subject, "subject"))
 
     def settle(self, order_id: str) -> Order:
-        """Do what is due for this order now: effects and later commands.  Answers the order as it stands then."""
+        """Do what is due for this order now: effects and later commands.  Returns the order as it stands then."""
         check_alone(self._storage)
         check_id(order_id, "order_id")
         self._run(self._operator.worker.due_work(order_id))
         return self.get(Order, order_id)
 
     def run_due(self) -> Report:
-        """Do everything that is due now, for all orders, until nothing is.  Any number of workers may."""
+        """Do everything that is due now, for all orders, until nothing is.  Any number of workers may do so at once."""
         check_alone(self._storage)
         report: Report = self._run(self._operator.worker.due_work())
         return report
@@ -325,9 +325,9 @@ class OrderManagement:
     def receive_webhook(
         self, gateway: str, headers: Mapping[str, str], body: bytes, *, family: str = "gateways"
     ) -> list[Message]:
-        """Verify a webhook and store what it tells; once this answers, tell the sender that it has arrived.
+        """Verify a webhook and store what it says; once this returns, acknowledge it to the sender.
 
-        What was stored is applied by `run_due`, each notice once, whatever way and how often it comes.  Raises
+        What was stored is applied by `run_due`, each notice once, whichever way and however often it comes.  Raises
         `WebhookRejected` where signature or form are wrong; nothing was stored then.
         """
         notices = self._settings.notices(family, gateway, headers, body)

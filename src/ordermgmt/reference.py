@@ -55,9 +55,9 @@ MADE = "<!-- Made from the code by `python -m ordermgmt.reference --write`; a te
 ABOUT_ENTITIES = """\
 Everything that lives in a shop, in the order in which its rows are locked. *Key* is what `shop.get` is given,
 *indexes* are what `shop.find` takes, *refusals* are what its rules may raise besides `NotAllowed`, `NotFound` and
-`AlreadyExists`. What is *derived* is worked out of the fields when it is read. *Commands* are given by hosts and may be
-refused; *news* is told by hosts and never is; what is done *by the flow* follows from others. After an event stand the
-reactions to it, in order.
+`AlreadyExists`. What is *derived* is worked out from the fields when it is read. *Commands* are given by hosts and may
+be refused; *news* is given by hosts and never is; what is done *by the flow* follows from others. Each event is
+followed by the reactions to it, in order.
 """
 
 ABOUT_NAMES = """\

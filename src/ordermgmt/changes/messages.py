@@ -67,7 +67,7 @@ class ChangeCommand(Command[OrderChange]):
 
 @frozen(kw_only=True)
 class EditOrderChange(ChangeCommand):
-    """Draft it anew: what it says now instead of what it said.  Not once it was requested."""
+    """Replace what a drafted change says.  Not once it was requested."""
 
     amendment: Amendment = field(factory=Amendment, validator=checked_type(Amendment))
     ship_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
@@ -79,12 +79,13 @@ class EditOrderChange(ChangeCommand):
 
 @frozen(kw_only=True)
 class RequestOrderChange(ChangeCommand):
-    """Put it to whoever has to agree; from now on it stands as it is."""
+    """Put a change to whoever has to agree; from now on it cannot be edited."""
 
 
 @frozen(kw_only=True)
 class ConfirmOrderChange(ChangeCommand):
-    """Agree: the order is amended, in one commit with stock and money.  Checked again, against the order as it is now.
+    """Agree to a change: the order is amended, in one commit with stock and money.  It is checked again, against the
+    order as it is now.
 
     A draft may be confirmed at once, where nobody else has to agree.  Refused with whatever refuses the amendment:
     `BelowMoved`, `OutOfStock`, `NothingLeft`, or `PaymentNeeded` without `pay`; and with `ChangeOver` once its time is
@@ -97,21 +98,21 @@ class ConfirmOrderChange(ChangeCommand):
 
 @frozen(kw_only=True)
 class DeclineOrderChange(ChangeCommand):
-    """Do not agree to it; the order stays as it is."""
+    """Turn a change down; the order stays as it is."""
 
     reason: str = field(default="", validator=checked_note)
 
 
 @frozen(kw_only=True)
 class CancelOrderChange(ChangeCommand):
-    """It is not wanted any more; the order stays as it is."""
+    """Give a change up; the order stays as it is."""
 
     reason: str = field(default="", validator=checked_note)
 
 
 @frozen(kw_only=True)
 class ExpireOrderChange(ChangeCommand):
-    """Nobody has answered in time.  Does nothing where it has ended."""
+    """End a change that nobody answered in time.  Does nothing where it has ended."""
 
 
 @frozen(kw_only=True)
@@ -175,7 +176,7 @@ class ChangeRequested(Event):
 
 @frozen(kw_only=True)
 class ChangeConfirmed(Event):
-    """It is agreed, and the order is so from now on."""
+    """It is agreed, and the order is as it says from now on."""
 
     trigger: ClassVar[str | None] = "confirm"
     settlement: Settlement

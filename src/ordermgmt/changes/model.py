@@ -26,7 +26,7 @@ class OrderChange:
     """Where the parcel shall go instead; None: no change."""
     reason: str
     settlement: Settlement
-    """What it comes to: as reckoned when it was drafted last, and as it was once it is confirmed."""
+    """What it comes to: as worked out when it was last drafted, and then as it was when it was confirmed."""
     expires_at: DateTime
     version: int = 1
     """How many times it was drafted: editing makes another version, and the history keeps them all."""

@@ -44,7 +44,7 @@ from .model import OrderChange
 
 @error
 class ChangeOver(Refused):
-    """The change could be confirmed until then."""
+    """The change's time is over: it could be confirmed until then."""
 
     change_id: str
     until: DateTime

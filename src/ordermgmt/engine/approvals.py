@@ -90,7 +90,7 @@ class NeedsApproval(Refused):
 
 @error
 class ApprovalNotNeeded(Refused):
-    """The command can simply be asked."""
+    """The command needs no approval; just give it."""
 
     command: str
 
@@ -101,7 +101,7 @@ class ApprovalNotNeeded(Refused):
 
 @error
 class SamePerson(Refused):
-    """Nobody approves what they asked for."""
+    """Nobody may approve what they asked for themselves."""
 
     approval_id: str
     person: str
@@ -113,7 +113,7 @@ class SamePerson(Refused):
 
 @error
 class ApprovalOver(Refused):
-    """Its time is over."""
+    """The approval's time is over."""
 
     approval_id: str
     expired_at: DateTime
@@ -179,14 +179,14 @@ class Approve(ApprovalCommand):
 
 @frozen(kw_only=True)
 class DeclineApproval(ApprovalCommand):
-    """Do not let it through."""
+    """Do not let the command through."""
 
     note: str = field(default="", validator=checked_note)
 
 
 @frozen(kw_only=True)
 class WithdrawApproval(ApprovalCommand):
-    """It is not needed any more, or was given by mistake."""
+    """Take an approval back: it is not needed any more, or was given by mistake."""
 
     note: str = field(default="", validator=checked_note)
 

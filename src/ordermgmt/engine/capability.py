@@ -102,7 +102,7 @@ class Reaction:
 
     @property
     def name(self) -> str:
-        """How it is called in listings and discrepancies."""
+        """What it is called in listings and discrepancies."""
         return self.then.__name__
 
 

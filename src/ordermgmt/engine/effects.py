@@ -347,7 +347,7 @@ class AdoptEffect(Command[Intent]):
 
 @frozen(kw_only=True)
 class RetryEffect(Command[Intent]):
-    """A person: try a parked intent again, with the same key."""
+    """A person's decision: try a parked intent again, with the same key."""
 
     effect_id: str = field(validator=checked_name)
     note: str = field(default="", validator=checked_note)

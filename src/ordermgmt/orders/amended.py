@@ -34,7 +34,7 @@ class AmendedLine:
 
 @frozen(kw_only=True)
 class OrderAmended(Event):
-    """The promise is another one, at frozen amounts.  The history of these events holds every version."""
+    """The promise was changed, at frozen amounts.  The history of these events holds every version."""
 
     number: int
     """Which amendment of the order it is, from 1."""

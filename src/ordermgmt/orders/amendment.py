@@ -44,8 +44,8 @@ class LineChange:
     """What is to be different about a line: how many the customer is to get in all (0 removes it), and the price.
 
     A new price is for the units that have not left the house.  They keep their discounts: a percentage is taken of the
-    new price, and an amount stays what it was, as far as they cost so much.  Units that are added carry the line's
-    price, without its discounts.
+    new price, and an amount stays what it was, or what they cost if that is less.  Units that are added carry the
+    line's price, without its discounts.
     """
 
     line_id: str
@@ -184,7 +184,7 @@ def _added_line(line: Line, order: Order, item: Item) -> OrderLine:
 
 @error
 class BelowMoved(Refused):
-    """Fewer units than were already picked, packed or sent."""
+    """Fewer units are wanted than were already picked, packed or sent."""
 
     order_id: str
     line_id: str
@@ -244,7 +244,7 @@ class NoSuchCharge(Refused):
 
 @error
 class TooMuchChanged(Refused):
-    """An order holds only so much."""
+    """The order would be larger than an order can be."""
 
     order_id: str
     what: str

@@ -55,7 +55,7 @@ class NotADraft(Refused):
 
 @error
 class Quoted(Refused):
-    """A customer was promised this price."""
+    """A customer was promised this price, so the draft stays as it is."""
 
     order_id: str
     until: DateTime
@@ -67,7 +67,7 @@ class Quoted(Refused):
 
 @error
 class QuoteOver(Refused):
-    """The price stood until then."""
+    """The quote has run out: its price stood until then."""
 
     order_id: str
     until: DateTime
@@ -102,8 +102,8 @@ class DraftOrder(OrderEntry):
 
 @frozen(kw_only=True)
 class EditDraft(OrderEntry):
-    """What a draft shall be from now on: say the whole of it, for what is left out is gone.  The channel's ids that it
-    brings are taken as a whole, so they may change places; those left out are free again.
+    """Replace what a draft says.  Say the whole of it: what is left out is gone.  The channel's ids that it brings are
+    taken as a whole, so they may change places; those left out are free again.
 
     Refused with `NotADraft`, with `Quoted` while its price is promised, and as `DraftOrder` is.
     """
@@ -123,7 +123,7 @@ class QuoteOrder(OrderCommand):
 
 @frozen(kw_only=True)
 class WithdrawQuote(OrderCommand):
-    """The price does not stand any longer; the draft can be edited again."""
+    """Take a quote back: its price is no longer promised, and the draft can be edited again."""
 
     reason: str = field(default="", validator=checked_note)
 
@@ -156,7 +156,7 @@ class OrderDrafted(OrderEntered):
 
 @frozen(kw_only=True)
 class DraftEdited(OrderEntered):
-    """A draft is another one from now on."""
+    """A draft says something else from now on."""
 
     returned: tuple[ReturnReference, ...] = ()
     """The ids of its channel that it has no longer."""

@@ -57,7 +57,7 @@ class OrderEnded(Refused):
 
 @error
 class TooMany(Refused):
-    """An order carries only so many of these."""
+    """More of these than one order can carry."""
 
     order_id: str
     what: str
@@ -78,7 +78,7 @@ class HoldOrder(OrderCommand):
 
 @frozen(kw_only=True)
 class ReleaseHold(OrderCommand):
-    """This reason to wait is gone.  With the last one the order goes on from where it was."""
+    """Take one reason to wait away.  With the last one the order goes on from where it was."""
 
     reason: str = field(validator=checked_text)
     note: str = field(default="", validator=checked_note)

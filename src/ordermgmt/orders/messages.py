@@ -321,12 +321,12 @@ class RejectOrder(OrderCommand):
 
 @frozen(kw_only=True)
 class ExpireOrder(OrderCommand):
-    """The time to pay or to accept is over.  Does nothing where the order has moved on."""
+    """End an order that was not paid or accepted in time.  Does nothing where the order has moved on."""
 
 
 @frozen(kw_only=True)
 class CloseOrder(OrderCommand):
-    """Nothing more can happen to a complete order."""
+    """Close a complete order: nothing more can happen to it."""
 
 
 @frozen(kw_only=True)
@@ -370,7 +370,7 @@ class CancelUnits(OrderCommand):
 
 @frozen
 class Move:
-    """Units of one line that walk an arrow of the unit vector."""
+    """Units of one line to be moved along an arrow, from one bucket to another."""
 
     line_id: str
     arrow: str

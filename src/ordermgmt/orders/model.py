@@ -23,7 +23,7 @@ from .stretches import Stretch, whole
 
 LINES_MAX = 10_000
 DRAFT = "draft"
-"""How the terms are called while nothing is agreed about paying."""
+"""What the terms are called while nothing is agreed about paying."""
 
 
 @frozen(kw_only=True)
@@ -133,7 +133,7 @@ class Tally:
 
 @frozen(kw_only=True)
 class Hold:
-    """A reason for which the order waits."""
+    """A reason why the order waits."""
 
     reason: str
     note: str
@@ -207,7 +207,7 @@ class Order:
     reference: str
     placed_at: DateTime
     expires: bool = False
-    """True where a later command expires it unless it is confirmed."""
+    """True where a later command will expire it unless it is confirmed first."""
     payments: dict[str, Tally] = field(factory=dict[str, Tally])
     """By payment id: equal to the payments themselves, moved in the same commit."""
     shipments: tuple[str, ...] = ()
@@ -229,7 +229,7 @@ class Order:
     requested_at: DateTime | None = None
     """When the buyer wants to have the goods."""
     pricing: PriceTerms | None = None
-    """By which rules it was priced, and what was not given; None where it is nothing but prices."""
+    """The rules it was priced by, and the discounts not given in full; None where there was nothing but prices."""
     drafted: int = 0
     """How many times it was drafted or edited before it was placed."""
     quoted_until: DateTime | None = None
@@ -241,7 +241,7 @@ class Order:
     last_amendment: Amended | None = None
     """The one that can be reverted; None once it was."""
     on_account: int = 0
-    """What of it an amendment has agreed to be paid later, on account, in minor units."""
+    """How much of it is to be paid later, on account, as an amendment has agreed; in minor units."""
 
     @property
     def is_draft(self) -> bool:
@@ -250,7 +250,7 @@ class Order:
 
     @property
     def subject(self) -> str:
-        """Under which name personal data is kept: the customer's, or for a guest the order's own."""
+        """The name that personal data is kept under: the customer's, or for a guest the order's own."""
         return self.customer or f"order:{self.order_id}"
 
     # Money.

@@ -18,7 +18,7 @@ KINDS = ("stocked", "digital", "service")
 
 @frozen(kw_only=True)
 class Item:
-    """What an order needs to know of a SKU; frozen on the line at placement."""
+    """What an order needs to know about a SKU; frozen on the line at placement."""
 
     kind: str = field(default="stocked", validator=checked_choice(*KINDS))
     """stocked: reserved and shipped; digital, service: performed when the order is confirmed."""

@@ -60,7 +60,7 @@ class PaymentNeeded(Refused):
 
 @error
 class NothingToRevert(Refused):
-    """Not the order's last amendment."""
+    """It is not the order's last amendment."""
 
     order_id: str
     last: str

@@ -87,7 +87,7 @@ def _listed(taxes: Any) -> Any:
 
 @error
 class UnknownTaxClass(Refused):
-    """The tax rates do not say what to take there."""
+    """There is no tax rate for it in that place."""
 
     classes: tuple[str, ...]
     destination: str

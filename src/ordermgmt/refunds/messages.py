@@ -21,7 +21,7 @@ def refund_id(order_id: str, n: int) -> str:
 
 @frozen(kw_only=True)
 class RequestRefund(Command[Refund]):
-    """Give back what the customer has paid too much.  The flow asks for it by itself when units are cancelled or a
+    """Give back what the customer has overpaid.  The flow asks for it by itself when units are cancelled or a
     credit is granted; by hand it is another try after a refund that failed.
 
     Refused with `NothingOwed` beyond what is overpaid: grant a credit (`GrantCredit`) to give back more.
@@ -44,7 +44,7 @@ class RefundNews(News[Refund]):
 
 @frozen(kw_only=True)
 class RecordRefundSent(RefundNews):
-    """The provider has taken it on, and will tell later."""
+    """The provider has accepted the refund, and will say later what became of it."""
 
 
 @frozen(kw_only=True)
@@ -56,7 +56,7 @@ class RecordRefundSucceeded(RefundNews):
 
 @frozen(kw_only=True)
 class RecordRefundFailed(RefundNews):
-    """The provider said no, or could not do it after all."""
+    """The provider refused the refund, or could not carry it out after all."""
 
     code: str = field(default="", validator=checked_note)
 

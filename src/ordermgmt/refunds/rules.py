@@ -33,7 +33,7 @@ from .model import Refund
 
 @error
 class NothingOwed(Refused):
-    """The customer has not paid that much too much."""
+    """The customer has not overpaid by that much."""
 
     order_id: str
     asked: Money

@@ -197,14 +197,14 @@ class ShipmentNews(News[Shipment]):
 
 @frozen(kw_only=True)
 class RecordDelivery(ShipmentNews):
-    """It has arrived."""
+    """The parcel has arrived."""
 
     occurred_at: DateTime | None = field(default=None, converter=_occurred)
 
 
 @frozen(kw_only=True)
 class RecordUndeliverable(ShipmentNews):
-    """It will not arrive: lost, refused, back at sender."""
+    """The parcel will not arrive: it was lost, refused, or went back to the sender."""
 
     occurred_at: DateTime | None = field(default=None, converter=_occurred)
     note: str = field(default="", validator=checked_note)
@@ -212,7 +212,7 @@ class RecordUndeliverable(ShipmentNews):
 
 @frozen(kw_only=True)
 class RecordScan(ShipmentNews):
-    """It was seen on its way."""
+    """The parcel was seen on its way."""
 
     occurred_at: DateTime | None = field(default=None, converter=_occurred)
     kind: str = field(default=IN_TRANSIT, validator=checked_choice(IN_TRANSIT))
@@ -235,14 +235,14 @@ class RecordNoLabel(ShipmentNews):
 
 @frozen(kw_only=True)
 class RecordNoTracking(ShipmentNews):
-    """The carrier will not say where it is."""
+    """The carrier will not say where the parcel is."""
 
     code: str = field(default="", validator=checked_note)
 
 
 @frozen(kw_only=True)
 class RecordLabelVoided(ShipmentNews):
-    """The carrier has taken a label back, or said no to that."""
+    """The carrier has taken a label back, or refused to."""
 
     tracking_number: str = field(validator=checked_text)
     refused: str = field(default="", validator=checked_note)
@@ -295,7 +295,7 @@ class ShipmentHandedOver(ShipmentStep):
 
 @frozen(kw_only=True)
 class ShipmentDelivered(Event):
-    """It has arrived."""
+    """The parcel has arrived."""
 
     trigger: ClassVar[str | None] = "deliver"
     occurred_at: DateTime

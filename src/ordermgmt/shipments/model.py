@@ -52,7 +52,7 @@ class Shipment:
 
     shipment_id: str
     order_id: str
-    """The first order that was in it, whose due work it is; also when its units were taken out since."""
+    """The first order in it, whose `settle` does the parcel's due work, even if its units were taken out since."""
     status: str
     contents: tuple[Content, ...]
     carrier: str
@@ -64,9 +64,9 @@ class Shipment:
     labels: int = 0
     """How many labels were asked for."""
     voided: int = 0
-    """How many labels were to be voided."""
+    """How many times a label was asked to be voided."""
     given_back: tuple[str, ...] = ()
-    """Their tracking numbers: a label that is reported once more is not bought once more."""
+    """The tracking numbers of labels that were to be voided: one that is reported again was not bought again."""
     scans: tuple[Scan, ...] = field(default=())
     handed_over_at: DateTime | None = None
     delivered_at: DateTime | None = None

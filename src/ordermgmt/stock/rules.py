@@ -57,7 +57,7 @@ class OutOfStock(Refused):
 
 @error
 class NotThatMany(Refused):
-    """More pieces than stand where they are to be taken from."""
+    """More pieces than there are where they are to be taken from."""
 
     what: str
     sku: str
