@@ -108,6 +108,7 @@ from .orders.drafts import (
     QuoteOver,
     WithdrawQuote,
 )
+from .orders.entry import Line, OnAccount, PaidElsewhere, PayNow, PlaceOrder, Tender
 from .orders.goods import NothingToSetAside, SetGoodsAside
 from .orders.holds import AddNote, HoldOrder, OnHold, OrderEnded, ReleaseHold, TooMany
 from .orders.messages import (
@@ -118,15 +119,9 @@ from .orders.messages import (
     ConfirmOrder,
     ExpireOrder,
     GrantCredit,
-    Line,
     Move,
     MoveUnits,
-    OnAccount,
-    PaidElsewhere,
-    PayNow,
-    PlaceOrder,
     RejectOrder,
-    Tender,
 )
 from .orders.model import Address, Hold, Note, Order, OrderLine
 from .orders.placing import PaymentMismatch, UnknownSku
@@ -165,13 +160,7 @@ from .pricing import (
     UnknownTaxClass,
 )
 from .refunds import refunds
-from .refunds.messages import (
-    RecordRefundFailed,
-    RecordRefundSent,
-    RecordRefundSucceeded,
-    RequestRefund,
-    SendRefund,
-)
+from .refunds.messages import RecordRefundFailed, RecordRefundSent, RecordRefundSucceeded, RequestRefund, SendRefund
 from .refunds.model import Refund
 from .refunds.rules import NothingOwed
 from .settings import DEFAULT_CAPABILITIES, Page, Preview, Recorded

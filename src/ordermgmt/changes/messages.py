@@ -12,7 +12,7 @@ from pendulum import DateTime
 from ..engine.messages import PERSONAL, Command, Event, Personal, checked_id, checked_note, checked_type
 from ..errors import InvalidInput
 from ..orders.amendment import Amendment, Revision
-from ..orders.messages import OnAccount, PaidElsewhere, Pay, PayNow
+from ..orders.entry import OnAccount, PaidElsewhere, Pay, PayNow
 from ..orders.model import Address, Terms
 from ..orders.settlement import Settlement
 from ..values import frozen

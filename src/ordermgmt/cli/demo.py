@@ -16,7 +16,8 @@ from ..engine.ports import ManualClock
 from ..errors import Misconfigured
 from ..management import OrderManagement
 from ..money import Money
-from ..orders.messages import CancelOrder, GrantCredit, Line, PayNow, PlaceOrder, Tender
+from ..orders.entry import Line, PayNow, PlaceOrder, Tender
+from ..orders.messages import CancelOrder, GrantCredit
 from ..orders.model import Address
 from ..shipments.messages import HandOverShipment, PackShipment
 from ..stock.messages import ReceiveStock

@@ -24,7 +24,7 @@ from ..engine.ports import ManualClock
 from ..errors import CommandIdReused
 from ..management import OrderManagement
 from ..money import Money
-from ..orders.messages import Line, PlaceOrder
+from ..orders.entry import Line, PlaceOrder
 from ..orders.model import Order
 from ..payments.model import Payment
 from ..pricing.terms import Discount

@@ -23,7 +23,7 @@ from ..engine.messages import Command
 from ..engine.ports import ManualClock
 from ..errors import CommandIdReused, OrderManagementError
 from ..management import OrderManagement
-from ..orders.messages import Line, PayNow, PlaceOrder, Tender
+from ..orders.entry import Line, PayNow, PlaceOrder, Tender
 from ..orders.model import Order
 from ..payments.model import Payment
 from ..shipments.messages import HandOverShipment, RecordDelivery

@@ -15,7 +15,7 @@ from ..engine.instants import check_instant
 from ..engine.messages import shorten
 from ..errors import InvalidInput, OrderManagementError
 from ..money import Money, UnitPrice
-from ..orders.messages import Line, OnAccount, PaidElsewhere, Pay, PlaceOrder
+from ..orders.entry import Line, OnAccount, PaidElsewhere, Pay, PlaceOrder
 from ..orders.model import Address
 from .model import RefusedRow, Told
 

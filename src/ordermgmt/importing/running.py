@@ -14,7 +14,7 @@ from attrs import define, field
 from ..engine.messages import shorten
 from ..errors import InvalidInput, NotTogether, OrderManagementError
 from ..management import OrderManagement
-from ..orders.messages import PlaceOrder
+from ..orders.entry import PlaceOrder
 from ..orders.references import ReferenceTaken
 from ..settings import BATCH_MAX
 from ..stock.messages import ReceiveStock

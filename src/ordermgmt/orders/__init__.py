@@ -11,6 +11,7 @@ from ..pricing.port import UnknownTaxClass
 from . import amending, drafts, goods, holds
 from .addresses import BadAddress
 from .asking import asks, parts
+from .entry import PlaceOrder
 from .flow import REACTIONS
 from .lifecycle import ORDER, UNIT_ARROWS
 from .messages import (
@@ -25,7 +26,6 @@ from .messages import (
     NotePayment,
     NoteShipment,
     OrderPlaced,
-    PlaceOrder,
     RejectOrder,
 )
 from .model import Order

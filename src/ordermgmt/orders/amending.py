@@ -15,15 +15,7 @@ from attrs.validators import optional
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Rule, Seen, require
-from ..engine.messages import (
-    PERSONAL,
-    Event,
-    Key,
-    Personal,
-    checked_id,
-    checked_note,
-    checked_type,
-)
+from ..engine.messages import PERSONAL, Event, Key, Personal, checked_id, checked_note, checked_type
 from ..errors import InvalidInput, Refused
 from ..stock.messages import stock_key
 from ..values import error, frozen
@@ -40,8 +32,9 @@ from .amendment import (
     TooMuchChanged,
     revision,
 )
+from .entry import OnAccount, PaidElsewhere, Pay, PayNow
 from .following import balance
-from .messages import MoneyAsked, OnAccount, OrderCommand, PaidElsewhere, Pay, PayNow
+from .messages import MoneyAsked, OrderCommand
 from .model import Address, Order, Terms
 from .placing import UnknownSku
 from .port import Item

@@ -17,8 +17,9 @@ from ..engine.messages import check_id, check_text, is_listed, shorten
 from ..errors import InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
 from ..values import error, frozen
+from .entry import Line
 from .lifecycle import GONE_OUT, UNIT_ARROWS
-from .messages import Line, Moved
+from .messages import Moved
 from .model import LINES_MAX, Charge, LineBefore, Order, OrderLine
 from .port import Item
 from .prices import added_line, charge_instead, costing, repriced

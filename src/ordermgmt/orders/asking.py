@@ -12,6 +12,7 @@ from ..money import Money
 from .amending import AmendOrder, RevertAmendment
 from .amendment import Amendment, LineChange
 from .drafts import PlaceDraft, QuoteOrder, WithdrawQuote
+from .entry import OnAccount
 from .goods import SetGoodsAside
 from .holds import AddNote, HoldOrder, ReleaseHold
 from .lifecycle import IN_THE_HOUSE
@@ -22,7 +23,6 @@ from .messages import (
     CloseOrder,
     ConfirmOrder,
     GrantCredit,
-    OnAccount,
     OrderCommand,
     RejectOrder,
 )

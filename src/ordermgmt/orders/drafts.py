@@ -22,19 +22,8 @@ from ..errors import AlreadyExists, InvalidInput, Refused
 from ..stock.messages import stock_key
 from ..values import error, frozen
 from .addresses import lookups_of_addresses
-from .messages import (
-    CONFIRM,
-    OnAccount,
-    OrderCommand,
-    OrderEntered,
-    OrderEntry,
-    OrderExpired,
-    OrderPlaced,
-    PaidElsewhere,
-    Pay,
-    PayNow,
-    checked_span,
-)
+from .entry import CONFIRM, OnAccount, OrderEntry, PaidElsewhere, Pay, PayNow, checked_span
+from .messages import OrderCommand, OrderEntered, OrderExpired, OrderPlaced
 from .model import DRAFT, Order, Terms
 from .placing import agreed, confirmed_at_once, entered, evolve_entered, lookups_of_carrier, total_of
 from .prices import lookups_of_prices

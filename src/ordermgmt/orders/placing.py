@@ -15,16 +15,8 @@ from ..money import CurrencyMismatch, Money
 from ..stock.messages import stock_key
 from ..values import error, unchecked
 from .addresses import personal_address
-from .messages import (
-    OnAccount,
-    OrderEntered,
-    OrderEntry,
-    OrderPlaced,
-    PaidElsewhere,
-    PayNow,
-    PlaceOrder,
-    line_ids,
-)
+from .entry import OnAccount, OrderEntry, PaidElsewhere, PayNow, PlaceOrder, line_ids
+from .messages import OrderEntered, OrderPlaced
 from .model import Charge, Order, OrderLine, TenderTerms, Terms
 from .prices import charges_of, check_total, is_plain, priced
 from .references import check_lines, rows_of_references

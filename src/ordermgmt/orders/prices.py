@@ -12,7 +12,7 @@ from ..pricing.model import Given, Parts, Priced, discount_of, tax_of
 from ..pricing.port import Destination, UnknownTaxClass, taxes_on
 from ..pricing.reckoning import Goods, reckon
 from ..pricing.terms import PRESETS, Surcharge, Tax
-from .messages import line_ids
+from .entry import line_ids
 from .model import Charge, Order, OrderLine
 from .stretches import Stretch, whole
 

@@ -20,7 +20,8 @@ from ..engine.capability import Capability, Rule, Seen, as_type, changed
 from ..engine.messages import Command, Event, Key, check_name
 from ..errors import Refused
 from ..values import error, frozen
-from .messages import Line, OrderEntered
+from .entry import Line
+from .messages import OrderEntered
 from .model import Order, OrderLine
 
 KIND = "reference"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ..engine.capability import changed
-from ..engine.messages import (
-    Personal,
-)
+from ..engine.messages import Personal
 from ..errors import InvalidInput, Refused
 from ..money import AMOUNT_MINOR_MAX, AmountTooLarge, Money
 from ..values import error, frozen
@@ -19,8 +17,8 @@ from .amendment import (
     charges_after,
     next_line_ids,
 )
+from .entry import OnAccount, PaidElsewhere, Pay, PayNow
 from .following import balance
-from .messages import OnAccount, PaidElsewhere, Pay, PayNow
 from .model import Address, Charge, Order, OrderLine, TenderTerms, Terms
 from .placing import PaymentMismatch, split
 from .reckoning import Reckoning, reckon

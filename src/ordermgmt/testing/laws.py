@@ -23,7 +23,7 @@ from ..errors import InvalidInput, Refused
 from ..management import OrderManagement
 from ..money import Money
 from ..orders.drafts import DraftOrder
-from ..orders.messages import Line, PayNow, PlaceOrder, Tender
+from ..orders.entry import Line, PayNow, PlaceOrder, Tender
 from ..orders.model import Order
 from ..settings import DEFAULT_CAPABILITIES
 from ..stock.messages import ReceiveStock

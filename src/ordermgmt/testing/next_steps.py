@@ -31,6 +31,7 @@ from ..money import Money, UnitPrice
 from ..orders.amending import AmendOrder, RevertAmendment
 from ..orders.amendment import Amendment, LineChange
 from ..orders.drafts import EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
+from ..orders.entry import Line, OnAccount, PayNow, Tender
 from ..orders.holds import AddNote, HoldOrder, ReleaseHold
 from ..orders.lifecycle import IN_THE_HOUSE
 from ..orders.messages import (
@@ -40,21 +41,12 @@ from ..orders.messages import (
     CloseOrder,
     ConfirmOrder,
     GrantCredit,
-    Line,
     Move,
     MoveUnits,
-    OnAccount,
-    PayNow,
     RejectOrder,
-    Tender,
 )
 from ..orders.model import Order
-from ..payments.messages import (
-    RECORDS,
-    PaymentEffect,
-    RecordCapture,
-    RecordDecline,
-)
+from ..payments.messages import RECORDS, PaymentEffect, RecordCapture, RecordDecline
 from ..payments.model import FACT_KINDS, Fact, Payment
 from ..refunds.messages import RecordRefundFailed, RecordRefundSent, RecordRefundSucceeded, RequestRefund
 from ..refunds.model import Refund

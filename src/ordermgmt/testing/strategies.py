@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from ..engine.messages import Command, News
 from ..management import OrderManagement
 from ..money import Money, UnitPrice
-from ..orders.messages import Line, OnAccount, PaidElsewhere, PayNow, PlaceOrder, Tender
+from ..orders.entry import Line, OnAccount, PaidElsewhere, PayNow, PlaceOrder, Tender
 from ..orders.model import Order
 from ..orders.prices import cost
 from ..payments.model import FACT_KINDS, Fact

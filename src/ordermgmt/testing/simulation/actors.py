@@ -16,9 +16,7 @@ from pendulum import DateTime
 from ...engine.effects import Declined, Intent, Succeeded
 from ...engine.messages import Command
 from ...errors import CommandIdReused, Refused, StorageFailed
-from ...orders.messages import (
-    PlaceOrder,
-)
+from ...orders.entry import PlaceOrder
 from ...payments.model import Payment
 from .driving import Steps, handle, job, work
 from .wishes import new_order, next_step, wish

@@ -16,21 +16,8 @@ from attrs import field
 from ...engine.messages import Command
 from ...management import OrderManagement
 from ...money import Money, UnitPrice
-from ...orders.messages import (
-    CancelOrder,
-    CancelUnits,
-    ConfirmOrder,
-    GrantCredit,
-    Line,
-    Move,
-    MoveUnits,
-    OnAccount,
-    PaidElsewhere,
-    PayNow,
-    PlaceOrder,
-    RejectOrder,
-    Tender,
-)
+from ...orders.entry import Line, OnAccount, PaidElsewhere, PayNow, PlaceOrder, Tender
+from ...orders.messages import CancelOrder, CancelUnits, ConfirmOrder, GrantCredit, Move, MoveUnits, RejectOrder
 from ...orders.model import Address
 from ...settings import LEASE
 from ...shipments.messages import AskLabel, CancelShipment, HandOverShipment, PackShipment, PickShipment, PlanShipment

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ... import verify
 from ...engine.effects import Intent
 from ...engine.work_requests import Call
+from ...orders.entry import PlaceOrder
 from ...orders.following import balance
 from ...orders.holds import may_perform
 from ...orders.lifecycle import GONE_OUT, IN_THE_HOUSE
-from ...orders.messages import PlaceOrder
 from ...orders.model import Order, OrderLine
 from ...orders.reckoning import earned
 from ...payments.messages import Authorise

@@ -25,6 +25,7 @@ from ...money import Money, UnitPrice
 from ...orders.amending import AmendOrder, RevertAmendment
 from ...orders.amendment import Amendment, LineChange
 from ...orders.drafts import DraftOrder, EditDraft, PlaceDraft, QuoteOrder, WithdrawQuote
+from ...orders.entry import Line, OnAccount, PaidElsewhere, PayNow, PlaceOrder, Tender
 from ...orders.holds import AddNote, HoldOrder, ReleaseHold
 from ...orders.lifecycle import IN_THE_HOUSE
 from ...orders.messages import (
@@ -34,15 +35,9 @@ from ...orders.messages import (
     CloseOrder,
     ConfirmOrder,
     GrantCredit,
-    Line,
     Move,
     MoveUnits,
-    OnAccount,
-    PaidElsewhere,
-    PayNow,
-    PlaceOrder,
     RejectOrder,
-    Tender,
 )
 from ...orders.model import Address, Order
 from ...orders.port import Item
@@ -50,14 +45,7 @@ from ...orders.prices import cost
 from ...payments.messages import CapturePayment
 from ...pricing.terms import Discount, Surcharge, Tax
 from ...refunds.messages import RequestRefund
-from ...shipments.messages import (
-    AskLabel,
-    CancelShipment,
-    HandOverShipment,
-    PackShipment,
-    PickShipment,
-    PlanShipment,
-)
+from ...shipments.messages import AskLabel, CancelShipment, HandOverShipment, PackShipment, PickShipment, PlanShipment
 from ...shipments.model import STAGES, Content, Shipment
 from ...stock.messages import CommitReservation, PutAwayStock, ReceiveStock, stock_id
 from ...stock.model import Claim, Stock
