@@ -1,9 +1,9 @@
 """Many callers, few commits: concurrent `handle` calls gathered, decided in one transaction, saved with one sync.
 
 A durable commit costs several times what a decision does, and a hot row can be locked by one transaction at a time.
-So callers who come at the same time share both.  No thread is started: whoever comes first leads, takes those who have
-come meanwhile along, and hands the lead to the first of those who came too late.  Nobody is answered before the commit
-that holds their command is durable.
+So callers who come at the same time share both.  No thread is started: whoever comes first leads, takes along those
+who have come in the meantime, and hands the lead to the first of those who came too late.  Nobody is answered before
+the commit that holds their command is durable.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ State = TypeVar("State")
 MAX_BATCH = 64
 MAX_WAIT = timedelta(milliseconds=2)
 WAIT_MAX = timedelta(seconds=10)
-"""The longest wait that is accepted: somebody waits meanwhile."""
+"""The longest wait that is accepted: the first caller is held up for that long."""
 
 _INTERRUPTED = "the commit that held this command was interrupted"
 
@@ -40,7 +40,7 @@ _INTERRUPTED = "the commit that held this command was interrupted"
 class _Size:
     """How many callers go together, and how long the first of them waits for the others.
 
-    The batch before tells how many callers there are.  As many are waited for, and no longer than `max_wait`; so a
+    The batch before tells how many callers there are.  That many are waited for, but no longer than `max_wait`.  So a
     caller who is alone does not wait at all, and a crowd does not wait for those who have gone home.
     """
 
@@ -119,7 +119,7 @@ class Batcher:
 
     def handle(self, command: Command[State], *, by: str | None = None, command_id: str | None = None) -> State:
         """See `OrderManagement.handle`: the same promises, in a commit shared with whoever calls at the same time."""
-        self._look()
+        self._check_caller()
         call = _Call(self._shop.prepared(command, by=by, command_id=command_id))
         try:
             self._join(call)
@@ -180,7 +180,7 @@ class Batcher:
                 self._led = False
                 self._idle.notify_all()
 
-    def _look(self) -> None:
+    def _check_caller(self) -> None:
         """Refuse whoever is called by a batch, as an observer is: it would wait for that batch to end."""
         if os.getpid() != self._pid:
             self._start()  # in a forked child: whoever led or waited is the parent's
@@ -192,7 +192,7 @@ class Batcher:
 
     def close(self) -> None:
         """Take no more calls, and answer once everybody who came before was served.  The shop stays open."""
-        self._look()
+        self._check_caller()
         with self._lock:
             self._closed = True
             self._idle.wait_for(lambda: not self._led)

@@ -157,8 +157,8 @@ def _values(names: Any) -> Callable[[Any], Any]:
 def in_the_making(cls: type[Any]) -> type[Any]:
     """The class of a value of this frozen class that is still being filled in: the same slots, and not frozen.
 
-    Who makes one sets its fields as those of any object and gives it its own class last, before anybody else sees it.
-    To set each field past its being frozen, even through its slot, takes several times as long.
+    Its maker sets the fields as on any object, and gives it its real class last, before anybody else sees it.  Setting
+    each field of a frozen one, even through its slot, takes several times as long.
     """
     meta: Any = type(cls)  # whose signature the checkers know for `type` alone
     open_to_all = {name: vars(object)[name] for name in _REFUSING}
@@ -167,10 +167,10 @@ def in_the_making(cls: type[Any]) -> type[Any]:
 
 
 def unchecked(cls: Callable[Fields, Value]) -> Callable[Fields, Value]:
-    """What makes values of this frozen class without asking its converters and validators: a quarter of the time.
+    """A constructor of this frozen class that skips its converters and validators: it takes a quarter of the time.
 
-    For what a flow says of a state that is kept, and for what is made by the dozen.  Its parts were checked when they
-    came in, and are of the types that converters would have made of them.
+    For commands that a flow makes from a stored state, and for values that are made by the dozen.  Their parts were
+    checked when they came in, and are of the types that converters would have made of them.
     """
     known: dict[str, Any] = {"new": object.__new__, "cls": cls, "unfinished": in_the_making(cast("type[Any]", cls))}
     parameters: list[str] = []

@@ -23,7 +23,7 @@ class OrderChange:
     status: str
     wanted: Revision
     ship_to: Personal[Address] | None
-    """Where the parcel shall go instead; None: no change."""
+    """Where the parcel is to go instead; None: no change."""
     reason: str
     settlement: Settlement
     """What it comes to: as worked out when it was last drafted, and then as it was when it was confirmed."""

@@ -47,8 +47,26 @@ def add(commands: Adding) -> None:
     )
     one.add_argument("--app", metavar="MODULE:FACTORY", help="your application's own shop, with its capabilities")
 
-    one = commands.add_parser("effects", help="effects: list, run, retry, resolve")
-    asked = one.add_subparsers(dest="effect", required=True, metavar="WHAT")
+    _add_effects(commands)
+
+    one = with_db(commands.add_parser("backup", help="copy a shop in use into a new SQLite file"))
+    one.add_argument("to", type=Path, metavar="NEW.db")
+    one = commands.add_parser("restore", help="put a backup, or an export, in the place of a new shop")
+    one.add_argument("file", type=Path, metavar="FILE")
+    with_db(one)
+
+    one = with_db(commands.add_parser("export", help="everything in a shop, as lines of JSON"))
+    one.add_argument("to", type=Path, metavar="NEW.jsonl")
+    one = commands.add_parser(
+        "import-store", help="fill an empty shop from an export; goes on where it was interrupted"
+    )
+    one.add_argument("file", type=Path, metavar="FILE.jsonl")
+    with_db(one)
+
+
+def _add_effects(commands: Adding) -> None:
+    effects = commands.add_parser("effects", help="effects: list, run, retry, resolve")
+    asked = effects.add_subparsers(dest="effect", required=True, metavar="WHAT")
     for name, told in (
         ("list", "what is stuck, and what is due"),
         ("run", "do what is due: ask providers, settle what they answer"),
@@ -71,20 +89,6 @@ def add(commands: Adding) -> None:
             )
             became.add_argument("--label", metavar="TRACKING[:REFERENCE]", help="the label that was bought")
             became.add_argument("--done", action="store_true", help="it is done, and there is nothing to tell of it")
-
-    one = with_db(commands.add_parser("backup", help="copy a shop in use into a new SQLite file"))
-    one.add_argument("to", type=Path, metavar="NEW.db")
-    one = commands.add_parser("restore", help="put a backup, or an export, in the place of a new shop")
-    one.add_argument("file", type=Path, metavar="FILE")
-    with_db(one)
-
-    one = with_db(commands.add_parser("export", help="everything in a shop, as lines of JSON"))
-    one.add_argument("to", type=Path, metavar="NEW.jsonl")
-    one = commands.add_parser(
-        "import-store", help="fill an empty shop from an export; goes on where it was interrupted"
-    )
-    one.add_argument("file", type=Path, metavar="FILE.jsonl")
-    with_db(one)
 
 
 def with_db(one: argparse.ArgumentParser, told: str = DB, *, required: bool = True) -> argparse.ArgumentParser:

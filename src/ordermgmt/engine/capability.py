@@ -151,7 +151,7 @@ class Capability(Generic[State]):
     """How each event changes the state: (state or None, event) → state.  Total: it never refuses."""
     effects: tuple[type[Effect], ...] = ()
     answers: Mapping[type[Effect], Answers] = field(factory=dict[type[Effect], Answers])
-    """What an effect's outcome is told to the business as: (effect, outcome) → news."""
+    """What an effect's outcome means for the business: (effect, outcome) → news."""
     reactions: tuple[Reaction, ...] = ()
     indexes: Mapping[str, Callable[[State], str | None]] = field(factory=dict[str, Callable[[Any], "str | None"]])
     """Declared search fields: pure functions of the state, as text; None is not indexed."""
@@ -162,7 +162,7 @@ class Capability(Generic[State]):
     values: tuple[type[Any], ...] = ()
     """What adapters of its effects answer with, as far as it must be stored: facts, scans."""
     asks: Mapping[str, Asks] = field(factory=dict[str, Asks])
-    """Kind → what it lets people ask of such a thing, with arguments that stand for any: what `shop.allowed` tries."""
+    """Kind → the commands that can be given about such a thing, with sample arguments: what `shop.allowed` tries."""
     parts: Callable[[State], Iterable[Key]] = field(default=lambda state: ())
     """The entities that belong to one and are asked for themselves: an order's parcels and payments."""
     identify: Callable[[Any], str] = field(default=lambda key: check_id(key, "id"))
@@ -172,8 +172,8 @@ class Capability(Generic[State]):
     upcasters: Mapping[tuple[str, int], Upcaster] = field(factory=dict[tuple[str, int], Upcaster])
     """(stored type, its old version) → a function on plain dicts to the next version."""
     hints: Mapping[type[Command[Any]], Keys] = field(factory=dict[type[Command[Any]], Keys])
-    """Rows that a command, its own or a lower capability's, will probably lead to, as far as it tells: they come with
-    the first load.  A wrong guess costs a look; a missing one costs a load more."""
+    """Rows that a command (its own, or a lower capability's) will probably lead to, so that they come with the first
+    load.  A wrong guess costs one needless read; a missing one costs another load."""
     last: bool = False
     """True for rows that are locked after all others: hot ones, and effects."""
     v: int = 1

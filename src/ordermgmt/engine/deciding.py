@@ -146,7 +146,7 @@ class Deciding:
 
     def _refusal(self, record: Decided) -> Refused:
         cls = self._assembly.refusals.get(record.refusal)
-        # A field that it has got since then takes its default.
+        # A field that it has gained since then takes its default.
         if cls is None or any(a.name not in record.facts and a.default is attrs.NOTHING for a in _fields(cls)):
             return Refused(f"refused before: {record.refusal} {record.facts}")
         hints = get_type_hints(cls)
@@ -275,14 +275,14 @@ class Deciding:
                 entity.version += 1
                 entity.told += ((event, when, self._actor, cause, self._command_id),)
                 for reaction in reactions.get(kind, ()):
-                    self._sort(reaction.then(event, entity.state), entity, at, cause, following, news=news)
+                    self._follow_up(reaction.then(event, entity.state), entity, at, cause, following, news=news)
         if rule.then is not None:
-            self._sort(rule.then(command, events), entity, at, cause, following, news=news)
+            self._follow_up(rule.then(command, events), entity, at, cause, following, news=news)
 
     def _let_through(self, needs: NeedsApproval) -> Iterable[Command[Any]]:
-        """What notes that an approval was used; raises the policy's refusal where there is none for what was asked.
+        """The command that marks an approval as used; raises the policy's refusal where nobody has approved.
 
-        It is the command that somebody asked which is approved, with all that follows from it.
+        What is approved is the command that somebody gave, with all that follows from it.
         """
         root = cast("Command[Any]", self._root)
         id = approval_id(self._assembly.target(root), self._version, root, self._others(root))
@@ -322,7 +322,7 @@ class Deciding:
         return entity.state
 
     def _with_status(self, event: Event, entity: Entity, lifecycle: Lifecycle, cause: str, *, news: bool) -> Event:
-        """The event with the status its arrow leads to; refused, or for news kept without, where there is none."""
+        """The event with the status its arrow leads to.  Without an arrow a command is refused; news stays."""
         state = entity.state
         current = _status_of(state, lifecycle)
         arrow = event.arrow()
@@ -338,7 +338,7 @@ class Deciding:
             event = with_status(event, current)
         return event
 
-    def _sort(
+    def _follow_up(
         self,
         replies: Iterable[Any],
         entity: Entity,
@@ -348,7 +348,9 @@ class Deciding:
         *,
         news: bool,
     ) -> None:
-        """Effects are planned here; commands are decided next; a later is a command that is decided next to wait."""
+        """What follows from an event: effects become intents here and now; commands, and the `SetLater` that records a
+        `Later`, are added to `following`, to be decided in the next round.
+        """
         reply: Any
         for reply in replies:
             if isinstance(reply, Command):  # by far the most

@@ -1,4 +1,4 @@
-"""Later commands as entities: what shall be decided in a commit of its own, when its time has come."""
+"""Later commands as entities: what is to be decided in a commit of its own, when its time has come."""
 
 from __future__ import annotations
 

@@ -60,14 +60,14 @@ class Policies(Sequence[NamedPolicy]):
         return tuple(policy.name for policy in self._policies)
 
     def having(self, *policies: NamedPolicy) -> Policies:
-        """The same with these: each takes the place of the one with its name, or comes last where there is none."""
+        """These policies and more: each takes the place of the one with its name, or comes last if there is none."""
         by_name = {policy.name: policy for policy in self._policies}
         for policy in Policies(policies):
             by_name[policy.name] = policy
         return Policies(by_name.values())
 
     def without(self, *names: str) -> Policies:
-        """The same without these.  Raises `NotFound` where there is none of that name."""
+        """These policies but for some.  Raises `NotFound` where there is none of that name."""
         for name in names:
             self.named(name)
         return Policies(policy for policy in self._policies if policy.name not in names)
@@ -108,7 +108,9 @@ class Policies(Sequence[NamedPolicy]):
 
 
 def asked_of(policy: NamedPolicy, command: Command[Any], state: Any, seen: Seen, at: DateTime) -> object:
-    """What a policy answers.  What it raises says whose it is: many a rule is a lambda, and a traceback names none."""
+    """What a policy answers.  What it raises is marked with its name: many rules are lambdas, which a traceback cannot
+    name.
+    """
     try:
         return policy.rule(command, state, seen, at)
     except Exception as problem:
@@ -118,7 +120,7 @@ def asked_of(policy: NamedPolicy, command: Command[Any], state: Any, seen: Seen,
 
 
 def refusal_of(policy: NamedPolicy, answer: object) -> OrderManagementError:
-    """The refusal that a policy answered; raises `Misconfigured` for True, a sentence, a class: what is none."""
+    """The refusal that a policy answered; raises `Misconfigured` for anything else, such as True, a text or a class."""
     if isinstance(answer, OrderManagementError):
         return answer
     raise Misconfigured(

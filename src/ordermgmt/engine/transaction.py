@@ -77,7 +77,7 @@ class Write:
     entries: tuple[Entry, ...]
     """Its new events, in order; versions expected+1 … row.version."""
     index: Mapping[str, str]
-    """The declared index values it shall have: name → value."""
+    """The declared index values it is to have: name → value."""
     unindex: Mapping[str, str]
     """The index values it had that change or go."""
     personal: tuple[PersonalValue, ...] = ()
@@ -87,7 +87,7 @@ class Write:
 class Query:
     """Find entities of one kind by their declared indexes, a page at a time.
 
-    Answers come in order of (value of the `upto` or `start` index if one is named, id), compared by code point.
+    Answers come in order of (value of the `upto` index if one is named, id), compared by code point.
     """
 
     kind: str

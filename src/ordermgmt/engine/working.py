@@ -1,6 +1,6 @@
 """Due work: notices to apply, later commands whose time has come, effects to send and answers to settle.
 
-Generators like `handling.attempt`: they yield what shall be looked up, handled and called, so that one order of
+Generators like `handling.attempt`: they yield what is to be looked up, handled and called, so that one order of
 steps serves blocking and asyncio hosts.  All of it is re-entrant: any number of threads, processes, cron jobs or
 queue workers may do due work at the same time, for a claim succeeds once.
 """
@@ -48,6 +48,7 @@ from .work_requests import Call, Calls, Chance, Handle, Look, Read, Report, Reve
 BATCH = 64
 """How many effects are claimed, and settled, in one commit."""
 NOT_OURS = timedelta(hours=1)
+"""How long an effect is put aside that this shop cannot send: planned by a newer release, or for an unknown adapter."""
 
 
 @define
@@ -72,8 +73,8 @@ class Worker:
     def due_work(self, group: str | None = None) -> Generator[WorkRequest, Any, Report]:
         """Everything that is due now, until nothing is: of one group (an order), or of all.
 
-        Of one group nothing is looked for again where all of it was done and nothing that was done made more due:
-        whoever else plans something for the group meanwhile does it too.
+        For one group it does not look again where everything was done and nothing of it made more due: whoever plans
+        something else for the group at the same time will do that as well.
         """
         report = Report()
         while True:
@@ -90,7 +91,8 @@ class Worker:
         now: DateTime = yield Time()
         rows: Mapping[Key, Row] = yield Read((("effect", effect_id),))
         intents = [self.assembly.codec.look(row.doc) for row in rows.values()]
-        yield from self._do([i for i in intents if isinstance(i, Intent) and i.due <= now], now, report, patient=True)
+        due = [intent for intent in intents if isinstance(intent, Intent) and intent.due <= now]
+        yield from self._work_on(due, now, report, patient=True)
         return _without_trouble(report)
 
     # Notices.
@@ -149,17 +151,17 @@ class Worker:
             place = found[-1].place
             intents = [self.assembly.codec.look(one.row.doc) for one in found]
             ready = [intent for intent in intents if isinstance(intent, Intent)]
-            worked, left = yield from self._do(ready, now, report, patient=group is not None)
+            worked, left = yield from self._work_on(ready, now, report, patient=group is not None)
             if worked:
                 return group is None or left or len(found) == BATCH
 
-    def _do(
+    def _work_on(
         self, due: list[Intent], now: DateTime, report: Report, *, patient: bool
     ) -> Generator[WorkRequest, Any, tuple[bool, bool]]:
-        """Those of the due intents that may be worked on now.  Answers whether there were any, and whether others
-        wait behind them or became due by what was done.
+        """Work on those of the due intents that may be worked on now.  Answers whether there were any, and whether more
+        is left: what waits behind them, or became due by what was done.
 
-        Who is not `patient` leaves what somebody else holds at this moment, and goes on to the next.
+        Unless it is `patient`, it passes over what somebody else holds at this moment.
         """
         ours = [intent for intent in due if self._is_ours(intent)]
         report.foreign += len(due) - len(ours)

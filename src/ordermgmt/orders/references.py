@@ -117,7 +117,7 @@ def held_by(order: Order) -> Iterable[tuple[str, bool]]:
 
 
 def returned_by(order: Order, external: str, lines: Iterable[str], channel: str) -> Iterable[ReturnReference]:
-    """The ids that a draft gives back when these are all it shall have from now on."""
+    """The ids that a draft gives back when these are all it is to have from now on."""
     kept = {(channel, external, False), *((channel, one, True) for one in lines)}
     for one, of_line in held_by(order):
         if (order.channel, one, of_line) not in kept:

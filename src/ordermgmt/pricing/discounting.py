@@ -70,25 +70,11 @@ def give(
         bases = [
             cumulative(target.now, n, target.quantity) if n else 0 for target, n in zip(targets, units, strict=True)
         ]
+    uncapped, weights = _wanted(discount, bases, units, groups, currency, policy)
+    wanted = _capped(uncapped, discount, currency)
     rooms = [target.now - target.floor for target in targets]
-    weights = bases
-    if discount.percent is not None:
-        wanted = round_ratio(sum(bases) * discount.ppm, PPM, policy.discount)  # type: ignore[arg-type]  # the policy checks it
-    elif (amount := _checked(discount.amount, discount, currency)) is not None:
-        wanted = amount.minor * groups
-        if discount.each:
-            weights = [amount.minor * n for n in units]
-            wanted = sum(weights)
-            rooms = [min(room, one) for room, one in zip(rooms, weights, strict=True)]
-    else:
-        down_to = _checked(discount.down_to, discount, currency)
-        least = down_to.minor if down_to is not None else 0
-        wanted = max(sum(bases) - least * groups, 0)
-        if discount.each:
-            weights = [max(base - least * n, 0) for base, n in zip(bases, units, strict=True)]
-            wanted = sum(weights)
-    uncapped = wanted
-    wanted = _capped(wanted, discount, currency)
+    if discount.each and discount.amount is not None:
+        rooms = [min(room, weight) for room, weight in zip(rooms, weights, strict=True)]
     if policy.spread_by == "gross" and weights is bases:
         weights = [_gross(target, base, policy, factors) for target, base in zip(targets, bases, strict=True)]
     given = pour(wanted, weights, rooms, lambda n: character(targets[n]))
@@ -101,6 +87,25 @@ def give(
     if missing := wanted - sum(given):
         at_floor = tuple(target.id for target in targets if target.floor and target.now == target.floor)
         told.append(NotGiven(name, missing, at_floor))
+
+
+def _wanted(
+    discount: Discount, bases: list[int], units: list[int], groups: int, currency: str, policy: RoundingPolicy
+) -> tuple[int, list[int]]:
+    """What a discount comes to before it is capped, and the weights by which it is spread over what it is on."""
+    if discount.percent is not None:
+        return round_ratio(sum(bases) * discount.ppm, PPM, policy.discount), bases  # type: ignore[arg-type]  # the policy checks it
+    if (amount := _checked(discount.amount, discount, currency)) is not None:
+        if not discount.each:
+            return amount.minor * groups, bases
+        weights = [amount.minor * n for n in units]
+        return sum(weights), weights
+    down_to = _checked(discount.down_to, discount, currency)
+    least = down_to.minor if down_to is not None else 0
+    if not discount.each:
+        return max(sum(bases) - least * groups, 0), bases
+    weights = [max(base - least * n, 0) for base, n in zip(bases, units, strict=True)]
+    return sum(weights), weights
 
 
 def _ppm(discount: Discount, *, in_full: bool) -> int:
