@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field
@@ -12,12 +12,15 @@ from ..engine.capability import Seen, as_type
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money
+from ..pricing.model import Priced
+from ..pricing.terms import Surcharge
 from ..stock.messages import stock_key
 from ..values import error, unchecked
 from .addresses import personal_address
 from .entry import OnAccount, OrderEntry, PaidElsewhere, PayNow, PlaceOrder, line_ids
 from .messages import OrderEntered, OrderPlaced
 from .model import Charge, Order, OrderLine, TenderTerms, Terms
+from .port import Item
 from .prices import charges_of, check_total, is_plain, priced
 from .references import check_lines, rows_of_references
 from .rules import confirmed_by_policy, expiry_name, payment_id
@@ -89,8 +92,33 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
     classes = [items[line.sku].tax_class for line in command.lines]
     plain = is_plain(command, classes)
     result = None if plain else priced(command, ids, classes, seen.looked_up("taxes", "") or {})
+    lines = _lines(command, ids, items, result)
+    charges = _shipping(command.shipping) if result is None else charges_of(result)
+    check_total(lines, charges)
+    return {
+        "order_id": order_id,
+        "channel": command.channel,
+        "customer": command.customer,
+        "currency": command.lines[0].unit_price.currency,
+        "lines": lines,
+        "charges": charges,
+        "ship_by": command.carrier,
+        "location": command.location,
+        "ship_to": personal_address(command, "ship_to", seen, version),
+        "bill_to": personal_address(command, "bill_to", seen, version),
+        "reference": command.reference,
+        "external": command.external,
+        "requested_at": command.requested_at,
+        "pricing": result.terms if result is not None else None,
+    }
+
+
+def _lines(
+    command: OrderEntry, ids: Sequence[str], items: Mapping[str, Item], result: Priced | None
+) -> tuple[OrderLine, ...]:
+    """The lines at their amounts; `result` is None where they have nothing but a price."""
     parts = [None] * len(ids) if result is None else [line.parts for line in result.lines]
-    lines = tuple(
+    return tuple(
         [
             _order_line(
                 line_id=line_id,
@@ -109,28 +137,11 @@ def entered(command: OrderEntry, seen: Seen, version: int = 1) -> dict[str, Any]
             for line_id, line, part in zip(ids, command.lines, parts, strict=True)
         ]
     )
-    shipping = command.shipping
-    if result is not None:
-        charges = charges_of(result)
-    else:
-        charges = (Charge(name="shipping", minor=shipping.minor),) if isinstance(shipping, Money) and shipping else ()
-    check_total(lines, charges)
-    return {
-        "order_id": order_id,
-        "channel": command.channel,
-        "customer": command.customer,
-        "currency": command.lines[0].unit_price.currency,
-        "lines": lines,
-        "charges": charges,
-        "ship_by": command.carrier,
-        "location": command.location,
-        "ship_to": personal_address(command, "ship_to", seen, version),
-        "bill_to": personal_address(command, "bill_to", seen, version),
-        "reference": command.reference,
-        "external": command.external,
-        "requested_at": command.requested_at,
-        "pricing": result.terms if result is not None else None,
-    }
+
+
+def _shipping(shipping: Money | Surcharge | None) -> tuple[Charge, ...]:
+    """Shipping that is nothing but an amount."""
+    return (Charge(name="shipping", minor=shipping.minor),) if isinstance(shipping, Money) and shipping else ()
 
 
 def lookups_of_carrier(command: Any) -> Iterable[Key]:

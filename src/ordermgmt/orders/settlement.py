@@ -188,14 +188,7 @@ def _outcome(
     )
     after = evolve_amended(order, event)
     reckoned = reckon(after)
-    if reckoned.totals.keys() <= {"cancelled"}:
-        raise NothingLeft(order.order_id)
-    total = sum(line.minor for line in after.lines.values()) + sum(charge.minor for charge in after.charges)
-    if total > AMOUNT_MINOR_MAX:
-        raise AmountTooLarge(f"the order's total would exceed {AMOUNT_MINOR_MAX} minor units; place another order")
-    if total < 0:
-        costs = Money.of_minor(total, order.currency)
-        raise InvalidInput(f"the order would cost {costs}; change its allowances, too: they must not exceed the rest")
+    _refuse_impossible(after, reckoned)
     terms, asked = _asked_more(order, reckoned, pay, payable=payable)
     event = changed(event, terms=terms)
     after = put_on_account(after, terms)
@@ -215,6 +208,18 @@ def _outcome(
             refund=money(sum(asking.minor for asking in askings if asking.verb == "refund")),
         ),
     )
+
+
+def _refuse_impossible(after: Order, reckoned: Reckoning) -> None:
+    """Refuse an order of which nothing would be left, or that would cost more than any order may, or less than 0."""
+    if reckoned.totals.keys() <= {"cancelled"}:
+        raise NothingLeft(after.order_id)
+    total = sum(line.minor for line in after.lines.values()) + sum(charge.minor for charge in after.charges)
+    if total > AMOUNT_MINOR_MAX:
+        raise AmountTooLarge(f"the order's total would exceed {AMOUNT_MINOR_MAX} minor units; place another order")
+    if total < 0:
+        costs = Money.of_minor(total, after.currency)
+        raise InvalidInput(f"the order would cost {costs}; change its allowances, too: they must not exceed the rest")
 
 
 def _asked_more(order: Order, after: Reckoning, pay: Pay | Terms | None, *, payable: bool) -> tuple[Terms | None, int]:
