@@ -81,12 +81,11 @@ def settings_of(
     )
 
 
-def _check_adapters(families: Mapping[str, object]) -> None:
+def _check_adapters(families: Mapping[str, Mapping[str, Any] | None]) -> None:
     for argument, family in families.items():
         if not isinstance(family, Mapping | None):
             raise Misconfigured(f"{argument} takes adapters by their names: {{'card': …}} (got {shorten(family)})")
-        adapters: Mapping[Any, Any] = family or {}
-        for name, adapter in adapters.items():
+        for name, adapter in (family or {}).items():
             check_text(name, "the name of an adapter")
             if isinstance(adapter, type) or not callable(getattr(adapter, "execute", None)):
                 raise Misconfigured(
@@ -116,11 +115,15 @@ _PORTS = {
 """Argument → the method that what is given there must have, and an example of it."""
 
 
+def _has_method(port: object, name: str) -> bool:
+    # A dict has a method `items` as well.
+    return not isinstance(port, type | Mapping) and callable(getattr(port, name, None))
+
+
 def _check_ports(ports: Mapping[str, object]) -> None:
     for argument, port in ports.items():
         method, such_as = _PORTS[argument]
-        # A dict has a method `items` as well.
-        if port is not None and (isinstance(port, type | Mapping) or not callable(getattr(port, method, None))):
+        if port is not None and not _has_method(port, method):
             raise Misconfigured(
                 f"{argument} takes an object with a method {method}, as {such_as} (got {shorten(port)})"
             )

@@ -97,7 +97,7 @@ class View:
     def read(self, keys: Iterable[Key]) -> None:
         """Read these rows in one go; what was read before stands."""
         wanted = [key for key in dict.fromkeys(keys) if key not in self._states]
-        rows = self.storage.read(wanted) if wanted else {}
+        rows = self.storage.read(wanted) if wanted else dict[Key, Row]()
         for key in wanted:
             row = rows.get(key)
             self._states[key] = None if row is None else self._decode(row)

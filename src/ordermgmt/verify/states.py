@@ -78,8 +78,9 @@ def laws_of(view: View, kind: str, id: str, state: Any) -> Iterator[Breach]:
 
 def beside(state: Any) -> Iterator[Key]:
     """The rows that the laws of this state will look at, so that those of many states are read in one go."""
-    look = _BESIDE.get(type(state))
-    return look(state) if look is not None else iter(())
+    for kind, look in _BESIDE.items():
+        if isinstance(state, kind):
+            yield from look(state)
 
 
 def _beside_order(order: Order) -> Iterator[Key]:
