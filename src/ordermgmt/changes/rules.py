@@ -7,7 +7,7 @@ from typing import Any
 
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Seen, as_type, evolved, require
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, Refused
 from ..orders.amending import items_of, new_address
@@ -180,7 +180,7 @@ def evolve_drafted(state: OrderChange | None, event: ChangeDrafted) -> OrderChan
 
 def evolve_edited(state: OrderChange | None, event: ChangeEdited) -> OrderChange:
     change = as_type(state, OrderChange)
-    return _changed(
+    return evolved(
         change,
         event,
         wanted=event.wanted,
@@ -192,31 +192,23 @@ def evolve_edited(state: OrderChange | None, event: ChangeEdited) -> OrderChange
 
 
 def evolve_confirmed(state: OrderChange | None, event: ChangeConfirmed) -> OrderChange:
-    return _changed(as_type(state, OrderChange), event, settlement=event.settlement)
+    return evolved(as_type(state, OrderChange), event, settlement=event.settlement)
 
 
 def evolve_answered(
     state: OrderChange | None, event: ChangeDeclined | ChangeCancelled | ChangeReverted | ChangeUndone
 ) -> OrderChange:
-    return _changed(as_type(state, OrderChange), event, note=event.reason)
-
-
-def evolve_step(state: OrderChange | None, event: Event) -> OrderChange:
-    return _changed(as_type(state, OrderChange), event)
-
-
-def _changed(change: OrderChange, event: Event, **changes: Any) -> OrderChange:
-    return changed(change, status=event.status or change.status, **changes)
+    return evolved(as_type(state, OrderChange), event, note=event.reason)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {
     ChangeDrafted: evolve_drafted,
     ChangeEdited: evolve_edited,
-    ChangeRequested: evolve_step,
+    ChangeRequested: evolved,
     ChangeConfirmed: evolve_confirmed,
     ChangeDeclined: evolve_answered,
     ChangeCancelled: evolve_answered,
-    ChangeExpired: evolve_step,
+    ChangeExpired: evolved,
     ChangeReverted: evolve_answered,
     ChangeUndone: evolve_answered,
 }

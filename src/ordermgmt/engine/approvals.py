@@ -23,7 +23,7 @@ from statemachine import State, StateMachine
 
 from ..errors import InvalidInput, Refused
 from ..values import error, frozen
-from .capability import Capability, Rule, Seen, as_type, changed, on, require, story
+from .capability import Capability, Rule, Seen, as_type, evolved, on, require, story
 from .codec import fingerprint, to_json
 from .lifecycle import Lifecycle
 from .messages import Command, Event, Later, Replies, check_name, checked_name, checked_note, shorten
@@ -399,12 +399,7 @@ def _evolve_requested(state: Approval | None, event: ApprovalRequested) -> Appro
 
 def _evolve_decided(state: Approval | None, event: ApprovalGiven | ApprovalDeclined) -> Approval:
     approval = as_type(state, Approval)
-    return changed(approval, status=event.status or approval.status, decided_by=event.by, decision_note=event.note)
-
-
-def _evolve_moved(state: Approval | None, event: Event) -> Approval:
-    approval = as_type(state, Approval)
-    return changed(approval, status=event.status or approval.status)
+    return evolved(approval, event, decided_by=event.by, decision_note=event.note)
 
 
 _by_id: Callable[[Any], str] = attrgetter("approval_id")
@@ -426,9 +421,9 @@ APPROVALS = Capability(
         ApprovalRequested: _evolve_requested,
         ApprovalGiven: _evolve_decided,
         ApprovalDeclined: _evolve_decided,
-        ApprovalWithdrawn: _evolve_moved,
-        ApprovalUsed: _evolve_moved,
-        ApprovalExpired: _evolve_moved,
+        ApprovalWithdrawn: evolved,
+        ApprovalUsed: evolved,
+        ApprovalExpired: evolved,
     },
     reactions=story(
         on(ApprovalRequested, it_ends_by_itself),

@@ -225,6 +225,13 @@ def changed(state: State, **changes: Any) -> State:
     return copied
 
 
+def evolved(state: State, event: Event, **changes: Any) -> State:
+    """A copy of a state at the status the event led to, if it led to another, and with some other fields changed."""
+    if event.status is not None:
+        changes["status"] = event.status
+    return changed(state, **changes)
+
+
 Form = tuple[Callable[[Any], Any], frozenset[str]]
 
 

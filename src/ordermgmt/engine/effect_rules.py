@@ -11,7 +11,7 @@ from pendulum import DateTime
 
 from ..errors import Refused
 from ..values import error
-from .capability import Capability, Evolve, Rule, Seen, as_type, changed, require
+from .capability import Capability, Evolve, Rule, Seen, as_type, changed, evolved, require
 from .effects import (
     ATTEMPTS_MAX,
     EFFECT,
@@ -198,7 +198,7 @@ def _cancel(command: CancelEffect, state: Intent | None, seen: Seen, at: DateTim
 
 def _moved(state: Intent | None, event: Event, **changes: Any) -> Intent:
     intent = as_type(state, Intent)
-    return changed(intent, status=event.status or intent.status, **changes)
+    return evolved(intent, event, **changes)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {

@@ -17,7 +17,7 @@ from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..values import frozen
-from .capability import Capability, Rule, Seen, as_type, changed, on, require, story
+from .capability import Capability, Rule, Seen, as_type, changed, evolved, on, require, story
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
@@ -174,7 +174,7 @@ def _tell_of_stranger(event: MessageGivenUp, message: Message) -> Replies:
 
 def _moved(state: Message | None, event: Event, **changes: Any) -> Message:
     message = as_type(state, Message)
-    return changed(message, status=event.status or message.status, **changes)
+    return evolved(message, event, **changes)
 
 
 _by_id: Callable[[Any], str] = attrgetter("message_id")

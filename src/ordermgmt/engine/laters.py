@@ -10,7 +10,7 @@ from statemachine import State, StateMachine
 
 from ..errors import Refused
 from ..values import error, frozen
-from .capability import Capability, Rule, Seen, as_type, changed, require
+from .capability import Capability, Rule, Seen, evolved, require
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
@@ -128,11 +128,6 @@ def _follow(command: RunLater, events: tuple[Event, ...]) -> Replies:
     return (command.command,) if events else ()
 
 
-def _moved(state: Reminder | None, event: Event) -> Reminder:
-    reminder = as_type(state, Reminder)
-    return changed(reminder, status=event.status or reminder.status)
-
-
 def _by_name(command: Any) -> str:
     return str(command.name)
 
@@ -151,8 +146,8 @@ LATERS = Capability(
         LaterSet: lambda state, e: Reminder(
             name=e.name, group=e.group, command=e.command, due=e.due, turn=e.turn, status=e.status or "waiting"
         ),
-        LaterWithdrawn: _moved,
-        LaterRun: _moved,
+        LaterWithdrawn: evolved,
+        LaterRun: evolved,
     },
     indexes={
         "status": lambda reminder: reminder.status,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..engine.capability import as_type, changed
+from ..engine.capability import as_type, changed, evolved
 from ..engine.messages import (
     Event,
     Personal,
@@ -97,9 +97,9 @@ def evolve_amended(state: Order | None, event: OrderAmended) -> Order:
         ship_to=order.ship_to,
         readdressed=event.readdressed,
     )
-    amended = changed(
+    amended = evolved(
         order,
-        status=event.status or order.status,
+        event,
         lines=lines,
         charges=order.charges if event.charges is None else event.charges,
         ship_to=event.ship_to if event.readdressed else order.ship_to,
@@ -118,4 +118,4 @@ def put_on_account(order: Order, terms: Terms | None) -> Order:
 def evolve_change(state: Order | None, event: ChangeNoted) -> Order:
     """The order, knowing which change of it is open."""
     order = as_type(state, Order)
-    return changed(order, status=event.status or order.status, change=event.change_id)
+    return evolved(order, event, change=event.change_id)

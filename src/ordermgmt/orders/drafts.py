@@ -16,7 +16,7 @@ from attrs import field
 from attrs.validators import optional
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Rule, Seen, as_type, changed, evolved, require
 from ..engine.messages import Event, Key, checked_choice, checked_note, checked_type
 from ..errors import AlreadyExists, InvalidInput, Refused
 from ..stock.messages import stock_key
@@ -260,12 +260,12 @@ def _evolve_drafted(state: Order | None, event: OrderEntered) -> Order:
 
 def _evolve_quoted(state: Order | None, event: OrderQuoted) -> Order:
     order = as_type(state, Order)
-    return changed(order, status=event.status or order.status, quoted_until=event.until)
+    return evolved(order, event, quoted_until=event.until)
 
 
 def _evolve_withdrawn(state: Order | None, event: QuoteWithdrawn) -> Order:
     order = as_type(state, Order)
-    return changed(order, status=event.status or order.status, quoted_until=None)
+    return evolved(order, event, quoted_until=None)
 
 
 _by_id: Callable[[Any], str] = attrgetter("order_id")

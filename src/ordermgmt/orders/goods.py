@@ -8,7 +8,7 @@ from typing import Any
 
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Rule, Seen, evolved, require
 from ..engine.messages import Command, Event
 from ..errors import Refused
 from ..stock.model import Claim
@@ -56,14 +56,9 @@ def _set_aside(command: SetGoodsAside, state: Order | None, seen: Seen, at: Date
     yield GoodsAskedFor(claims=claims)
 
 
-def _evolve(state: Order | None, event: GoodsAskedFor) -> Order:
-    order = as_type(state, Order)
-    return changed(order, status=event.status or order.status)
-
-
 _by_id: Callable[[Any], str] = attrgetter("order_id")
 
 
 RULES: Mapping[type[Command[Any]], Rule] = {SetGoodsAside: Rule(_set_aside, _by_id, reads=rows_of_order)}
-EVOLVE: Mapping[type[Event], Evolve] = {GoodsAskedFor: _evolve}
+EVOLVE: Mapping[type[Event], Evolve] = {GoodsAskedFor: evolved}
 REFUSALS = (NothingToSetAside,)

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import field
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Rule, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Rule, Seen, as_type, evolved, require
 from ..engine.messages import PERSONAL, Event, Personal, checked_note, checked_text
 from ..errors import AlreadyExists, NotFound, Refused
 from ..values import error, frozen
@@ -185,22 +185,18 @@ def may_perform(order: Order) -> bool:
 def _evolve_held(state: Order | None, event: OrderHeld) -> Order:
     order = as_type(state, Order)
     new = Hold(reason=event.reason, note=event.note, by=event.by, at=event.at)
-    return _changed(order, event, holds=order.holds | {event.reason: new})
+    return evolved(order, event, holds=order.holds | {event.reason: new})
 
 
 def _evolve_released(state: Order | None, event: HoldReleased) -> Order:
     order = as_type(state, Order)
-    return _changed(order, event, holds={reason: h for reason, h in order.holds.items() if reason != event.reason})
+    return evolved(order, event, holds={reason: h for reason, h in order.holds.items() if reason != event.reason})
 
 
 def _evolve_note(state: Order | None, event: NoteAdded) -> Order:
     order = as_type(state, Order)
     note = Note(text=event.text, line_id=event.line_id, by=event.by, at=event.at)
-    return _changed(order, event, notes=(*order.notes, note))
-
-
-def _changed(order: Order, event: Event, **changes: Any) -> Order:
-    return changed(order, status=event.status or order.status, **changes)
+    return evolved(order, event, notes=(*order.notes, note))
 
 
 _by_id: Callable[[Any], str] = attrgetter("order_id")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Seen, as_type, changed, evolved, require
 from ..engine.messages import Event, Key
 from ..errors import InvalidInput, NotFound, Refused
 from ..money import Money
@@ -410,7 +410,7 @@ def _standing(order: Order, event: UnitsMoved, vectors: Mapping[str, dict[str, i
     lines = dict(order.lines)
     for line_id, units in vectors.items():
         lines[line_id] = changed(lines[line_id], units=units)
-    return _changed(order, event, lines=lines)
+    return evolved(order, event, lines=lines)
 
 
 def evolve_noted(state: Order | None, event: PaymentNoted) -> Order:
@@ -419,46 +419,38 @@ def evolve_noted(state: Order | None, event: PaymentNoted) -> Order:
     order = as_type(state, Order)
     payments = order.payments | {event.payment_id: event.tally}
     if order.asking:
-        return _changed(order, event, payments=payments, asking=noted(order, event.payment_id, event.tally))
-    return _changed(order, event, payments=payments)
+        return evolved(order, event, payments=payments, asking=noted(order, event.payment_id, event.tally))
+    return evolved(order, event, payments=payments)
 
 
 def evolve_credited(state: Order | None, event: CreditGranted) -> Order:
     order = as_type(state, Order)
-    return _changed(order, event, credits=order.credits + event.minor)
+    return evolved(order, event, credits=order.credits + event.minor)
 
 
 def evolve_asked(state: Order | None, event: MoneyAsked) -> Order:
     order = as_type(state, Order)
     refunds = sum(asking.verb == "refund" for asking in event.askings)
-    return _changed(order, event, refunds=event.refunds + refunds, asking=asked(order, event.askings))
+    return evolved(order, event, refunds=event.refunds + refunds, asking=asked(order, event.askings))
 
 
 def evolve_shipment(state: Order | None, event: ShipmentNoted) -> Order:
     order = as_type(state, Order)
-    return _changed(order, event, shipments=(*order.shipments, event.shipment_id))
+    return evolved(order, event, shipments=(*order.shipments, event.shipment_id))
 
 
 def evolve_confirmed(state: Order | None, event: OrderConfirmed) -> Order:
-    return _changed(as_type(state, Order), event, accepted=True)
-
-
-def evolve_header(state: Order | None, event: Event) -> Order:
-    return _changed(as_type(state, Order), event)
-
-
-def _changed(order: Order, event: Event, **changes: Any) -> Order:
-    return changed(order, status=event.status or order.status, **changes)
+    return evolved(as_type(state, Order), event, accepted=True)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {
     OrderConfirmed: evolve_confirmed,
-    OrderCancelled: evolve_header,
-    OrderRejected: evolve_header,
-    OrderExpired: evolve_header,
-    OrderClosed: evolve_header,
-    OrderAdvanced: evolve_header,
-    UnitsCancelled: evolve_header,
+    OrderCancelled: evolved,
+    OrderRejected: evolved,
+    OrderExpired: evolved,
+    OrderClosed: evolved,
+    OrderAdvanced: evolved,
+    UnitsCancelled: evolved,
     UnitsMoved: evolve_moved,
     CreditGranted: evolve_credited,
     PaymentNoted: evolve_noted,

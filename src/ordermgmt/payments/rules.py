@@ -7,7 +7,7 @@ from typing import Any
 
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Seen, as_type, evolved, require
 from ..engine.effects import Intent
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, Refused
@@ -232,9 +232,9 @@ def _arrow(status: str, becomes: str) -> str | None:
 
 
 def _with(payment: Payment, event: Event, facts: dict[str, Fact], asks: dict[str, Ask], **changes: Any) -> Payment:
-    return changed(
+    return evolved(
         payment,
-        status=event.status or payment.status,
+        event,
         facts=facts,
         asks=asks,
         amounts=fold(facts.values(), asks.values()),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Seen, as_type, evolved, require
 from ..engine.messages import Event, Key
 from ..errors import AlreadyExists, NotFound, Refused
 from ..money import Money
@@ -107,21 +106,13 @@ def evolve_requested(state: Refund | None, event: RefundRequested) -> Refund:
 
 
 def evolve_succeeded(state: Refund | None, event: RefundSucceeded) -> Refund:
-    return _changed(as_type(state, Refund), event, reference=event.reference)
-
-
-def evolve_step(state: Refund | None, event: Event) -> Refund:
-    return _changed(as_type(state, Refund), event)
-
-
-def _changed(refund: Refund, event: Event, **changes: Any) -> Refund:
-    return changed(refund, status=event.status or refund.status, **changes)
+    return evolved(as_type(state, Refund), event, reference=event.reference)
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {
     RefundRequested: evolve_requested,
-    RefundApproved: evolve_step,
-    RefundSent: evolve_step,
+    RefundApproved: evolved,
+    RefundSent: evolved,
     RefundSucceeded: evolve_succeeded,
-    RefundFailed: evolve_step,
+    RefundFailed: evolved,
 }

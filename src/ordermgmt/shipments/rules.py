@@ -7,7 +7,7 @@ from typing import Any
 
 from pendulum import DateTime
 
-from ..engine.capability import Evolve, Seen, as_type, changed, require
+from ..engine.capability import Evolve, Seen, as_type, changed, evolved, require
 from ..engine.messages import Event, Key, Personal
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..orders.messages import order_key
@@ -375,63 +375,53 @@ def evolve_trimmed(state: Shipment | None, event: ShipmentTrimmed) -> Shipment:
     shipment = as_type(state, Shipment)
     out = {(c.order_id, c.line_id): c.quantity for c in event.removed}
     kept = (changed(c, quantity=c.quantity - out.get((c.order_id, c.line_id), 0)) for c in shipment.contents)
-    return _changed(shipment, event, contents=tuple(c for c in kept if c.quantity))
+    return evolved(shipment, event, contents=tuple(c for c in kept if c.quantity))
 
 
 def evolve_handed_over(state: Shipment | None, event: ShipmentHandedOver) -> Shipment:
-    return _changed(as_type(state, Shipment), event, handed_over_at=event.occurred_at)
+    return evolved(as_type(state, Shipment), event, handed_over_at=event.occurred_at)
 
 
 def evolve_delivered(state: Shipment | None, event: ShipmentDelivered) -> Shipment:
-    return _changed(as_type(state, Shipment), event, delivered_at=event.occurred_at)
-
-
-def evolve_step(state: Shipment | None, event: Event) -> Shipment:
-    return _changed(as_type(state, Shipment), event)
+    return evolved(as_type(state, Shipment), event, delivered_at=event.occurred_at)
 
 
 def evolve_label_asked(state: Shipment | None, event: LabelAsked) -> Shipment:
-    return _changed(as_type(state, Shipment), event, labels=event.number)
+    return evolved(as_type(state, Shipment), event, labels=event.number)
 
 
 def evolve_void_asked(state: Shipment | None, event: LabelVoidAsked) -> Shipment:
     shipment = as_type(state, Shipment)
     label = None if shipment.label == event.label else shipment.label
     given_back = (*shipment.given_back, event.label.tracking_number)
-    return _changed(
-        shipment, event, labels=event.number, voided=shipment.voided + 1, label=label, given_back=given_back
-    )
+    return evolved(shipment, event, labels=event.number, voided=shipment.voided + 1, label=label, given_back=given_back)
 
 
 def evolve_label(state: Shipment | None, event: LabelBought) -> Shipment:
     shipment = as_type(state, Shipment)
-    return _changed(shipment, event, label=shipment.label or event.label)
+    return evolved(shipment, event, label=shipment.label or event.label)
 
 
 def evolve_scanned(state: Shipment | None, event: ScanRecorded) -> Shipment:
     shipment = as_type(state, Shipment)
-    return _changed(shipment, event, scans=(*shipment.scans, event.scan))
-
-
-def _changed(shipment: Shipment, event: Event, **changes: Any) -> Shipment:
-    return changed(shipment, status=event.status or shipment.status, **changes)
+    return evolved(shipment, event, scans=(*shipment.scans, event.scan))
 
 
 EVOLVE: Mapping[type[Event], Evolve] = {
     ShipmentPlanned: evolve_planned,
-    ShipmentPicked: evolve_step,
-    ShipmentPacked: evolve_step,
+    ShipmentPicked: evolved,
+    ShipmentPacked: evolved,
     ShipmentHandedOver: evolve_handed_over,
     ShipmentDelivered: evolve_delivered,
-    ShipmentUndeliverable: evolve_step,
-    ShipmentCancelled: evolve_step,
+    ShipmentUndeliverable: evolved,
+    ShipmentCancelled: evolved,
     ShipmentTrimmed: evolve_trimmed,
-    ShipmentReaddressed: lambda state, event: _changed(as_type(state, Shipment), event, ship_to=event.ship_to),
+    ShipmentReaddressed: lambda state, event: evolved(as_type(state, Shipment), event, ship_to=event.ship_to),
     LabelAsked: evolve_label_asked,
     LabelBought: evolve_label,
-    LabelDeclined: evolve_step,
+    LabelDeclined: evolved,
     LabelVoidAsked: evolve_void_asked,
-    LabelVoided: evolve_step,
+    LabelVoided: evolved,
     ScanRecorded: evolve_scanned,
-    TrackingDeclined: evolve_step,
+    TrackingDeclined: evolved,
 }

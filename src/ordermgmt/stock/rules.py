@@ -7,7 +7,7 @@ from typing import Any
 
 from pendulum import DateTime
 
-from ..engine.capability import Decide, Evolve, Seen, as_type, changed, require
+from ..engine.capability import Decide, Evolve, Seen, as_type, changed, evolved, require
 from ..engine.messages import Command, Event, Key
 from ..errors import Refused
 from ..values import error, unchecked
@@ -247,11 +247,6 @@ def evolve_reduced(state: Reservation | None, event: ReservationReduced) -> Rese
     return changed(reservation, claims=claims, issued=reservation.issued or event.how == "issue")
 
 
-def evolve_ended(state: Reservation | None, event: Event) -> Reservation:
-    reservation = as_type(state, Reservation)
-    return changed(reservation, status=event.status or reservation.status)
-
-
 release = _taking(StockReleased, "reserved", lambda stock: stock.reserved)
 set_aside = _taking(StockSetAside, "reserved", lambda stock: stock.reserved)
 put_away = _taking(StockPutAway, "held", lambda stock: stock.held)
@@ -276,6 +271,6 @@ STOCK_EVOLVE: Mapping[type[Event], Evolve] = {
 RESERVATION_EVOLVE: Mapping[type[Event], Evolve] = {
     ReservationCommitted: evolve_committed,
     ReservationReduced: evolve_reduced,
-    ReservationReleased: evolve_ended,
-    ReservationConsumed: evolve_ended,
+    ReservationReleased: evolved,
+    ReservationConsumed: evolved,
 }
