@@ -11,7 +11,7 @@ from pendulum import DateTime
 
 from ..errors import Refused
 from ..values import error
-from .capability import Capability, Evolve, Rule, Seen, as_type, changed, evolved, require
+from .capability import Capability, Evolve, Rule, Seen, changed, evolved, require
 from .effects import (
     ATTEMPTS_MAX,
     EFFECT,
@@ -196,16 +196,11 @@ def _cancel(command: CancelEffect, state: Intent | None, seen: Seen, at: DateTim
     yield EffectCancelled(reason=command.reason)
 
 
-def _moved(state: Intent | None, event: Event, **changes: Any) -> Intent:
-    intent = as_type(state, Intent)
-    return evolved(intent, event, **changes)
-
-
 EVOLVE: Mapping[type[Event], Evolve] = {
     EffectPlanned: lambda state, e: (
         e.intent if e.status in (None, e.intent.status) else changed(e.intent, status=e.status)
     ),
-    EffectClaimed: lambda state, e: _moved(
+    EffectClaimed: lambda state, e: evolved(
         state,
         e,
         token=e.token,
@@ -214,14 +209,14 @@ EVOLVE: Mapping[type[Event], Evolve] = {
         first_sent=(state.first_sent or e.at) if e.sends else state.first_sent,
         last_sent=e.at if e.sends else state.last_sent,
     ),
-    EffectSucceeded: lambda state, e: _moved(state, e, reference=e.reference, ended_at=e.at),
-    EffectFailed: lambda state, e: _moved(state, e, reason=f"{e.code} {e.message}".strip()),
+    EffectSucceeded: lambda state, e: evolved(state, e, reference=e.reference, ended_at=e.at),
+    EffectFailed: lambda state, e: evolved(state, e, reason=f"{e.code} {e.message}".strip()),
     # It was answered: asking where it stands, however often, uses no attempt up.
-    EffectAwaited: lambda state, e: _moved(state, e, reference=e.reference, due=e.due, attempts=0),
-    EffectLost: lambda state, e: _moved(state, e, reason=e.cause, due=e.due, doubtful=True, looks=e.looks),
-    EffectDeferred: lambda state, e: _moved(state, e, reason=e.why, due=e.due),
+    EffectAwaited: lambda state, e: evolved(state, e, reference=e.reference, due=e.due, attempts=0),
+    EffectLost: lambda state, e: evolved(state, e, reason=e.cause, due=e.due, doubtful=True, looks=e.looks),
+    EffectDeferred: lambda state, e: evolved(state, e, reason=e.why, due=e.due),
     # A new key: as if it had never been sent, for that is what was proven.
-    EffectRenewed: lambda state, e: _moved(
+    EffectRenewed: lambda state, e: evolved(
         state,
         e,
         key=e.key,
@@ -234,17 +229,16 @@ EVOLVE: Mapping[type[Event], Evolve] = {
         last_sent=None,
         reference="",
     ),
-    EffectAdopted: lambda state, e: _moved(state, e, installation=e.installation),
-    # Not executed and not counted: as if it had never been tried.
-    # Only what is in no doubt is put off, so it was never executed: as if it had never been sent.
-    EffectPutOff: lambda state, e: _moved(state, e, due=e.due, attempts=state.attempts - 1, first_sent=None),
+    EffectAdopted: lambda state, e: evolved(state, e, installation=e.installation),
+    # Only what is in no doubt is put off, so it was never executed, and is not counted: as if it had never been sent.
+    EffectPutOff: lambda state, e: evolved(state, e, due=e.due, attempts=state.attempts - 1, first_sent=None),
     # Parked while it was being sent: what became of that is as unknown as if an attempt had said so.
-    EffectParked: lambda state, e: _moved(
+    EffectParked: lambda state, e: evolved(
         state, e, reason=e.reason, doubtful=state.doubtful or state.status == "sending"
     ),
     # A new token: whoever still means to park it for what was so before the person decided is too late.
-    EffectRetried: lambda state, e: _moved(state, e, reason=e.note, due=e.due, attempts=0, token=state.token + 1),
-    EffectCancelled: lambda state, e: _moved(state, e, reason=e.reason),
+    EffectRetried: lambda state, e: evolved(state, e, reason=e.note, due=e.due, attempts=0, token=state.token + 1),
+    EffectCancelled: lambda state, e: evolved(state, e, reason=e.reason),
 }
 
 

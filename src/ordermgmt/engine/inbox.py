@@ -17,7 +17,7 @@ from pendulum import DateTime
 from statemachine import State, StateMachine
 
 from ..values import frozen
-from .capability import Capability, Rule, Seen, as_type, changed, evolved, on, require, story
+from .capability import Capability, Rule, Seen, changed, evolved, on, require, story
 from .codec import Frozen
 from .instants import to_text
 from .lifecycle import Lifecycle
@@ -172,11 +172,6 @@ def _tell_of_stranger(event: MessageGivenUp, message: Message) -> Replies:
     )
 
 
-def _moved(state: Message | None, event: Event, **changes: Any) -> Message:
-    message = as_type(state, Message)
-    return evolved(message, event, **changes)
-
-
 _by_id: Callable[[Any], str] = attrgetter("message_id")
 
 
@@ -191,10 +186,10 @@ MESSAGES = Capability(
     },
     evolve={
         MessageReceived: lambda state, e: changed(e.message, status=e.status or "received"),
-        MessageContradicted: _moved,
-        MessageApplied: _moved,
-        MessageKept: lambda state, e: _moved(state, e, due=e.due, tries=state.tries + 1),
-        MessageGivenUp: _moved,
+        MessageContradicted: evolved,
+        MessageApplied: evolved,
+        MessageKept: lambda state, e: evolved(state, e, due=e.due, tries=state.tries + 1),
+        MessageGivenUp: evolved,
     },
     reactions=story(
         on(MessageContradicted, _tell_of_contradiction),
