@@ -853,6 +853,21 @@ def test_only_personal_values_are_revealed(shared: Shared):
             shared.shop.reveal(Personal("ann", junk), Address)
 
 
+def test_a_name_that_not_every_store_could_index_is_refused_by_all(shared: Shared):
+    """500 letters are text, and what is found by them in Latin letters; of three bytes each they are too many."""
+    shop = shared.shop
+    assert shop.handle(ReceiveStock(sku="x" * 500, quantity=1)).sku == "x" * 500
+    before = len(shop.feed())
+    with pytest.raises(InvalidInput, match="shorten it"):
+        shop.handle(ReceiveStock(sku="\u6c34" * 500, quantity=1))
+    assert len(shop.feed()) == before
+
+
+def test_an_index_may_have_the_name_of_a_parameter(shared: Shared):
+    with pytest.raises(InvalidInput, match="indexes: status"):
+        shared.shop.find(Order, state="placed")
+
+
 def test_only_declared_indexes_are_searched(shared: Shared):
     with pytest.raises(InvalidInput, match="indexes: status"):
         shared.shop.find(Order, colour="red")

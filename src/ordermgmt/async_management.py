@@ -258,7 +258,7 @@ class AsyncOrderManagement:
         return entity
 
     async def find(
-        self, state: type[State], *, limit: int = 100, after: tuple[str, str] | None = None, **where: str
+        self, state: type[State], /, *, limit: int = 100, after: tuple[str, str] | None = None, **where: str
     ) -> Page[State]:
         """See `OrderManagement.find`."""
         found = await self._store("find", self._settings.query(state, where, limit, after))

@@ -275,7 +275,7 @@ class OrderManagement:
         return entity
 
     def find(
-        self, state: type[State], *, limit: int = 100, after: tuple[str, str] | None = None, **where: str
+        self, state: type[State], /, *, limit: int = 100, after: tuple[str, str] | None = None, **where: str
     ) -> Page[State]:
         """Entities by their declared indexes, in order of their ids: ``find(Order, payment_status="paid")``."""
         return self._settings.page(self._storage.find(self._settings.query(state, where, limit, after)), limit)

@@ -56,8 +56,9 @@ class Effects:
     def resolve(self, effect_id: str, outcome: Succeeded | Declined, *, evidence: str, by: str | None = None) -> Intent:
         """Say what became of a stuck effect, as you found it at the provider.
 
-        `Succeeded(result=…)` holds what the port's effects succeed with: facts, a label.  Refused with `NotStuck`
-        unless it is parked, unknown or pending.
+        `Succeeded(result=…)` holds what the port's effects succeed with: facts, a label.  Where it has ended just so
+        meanwhile, nothing is left to say and nothing changes; else it is refused with `NotStuck` unless it is parked,
+        unknown or pending.
         """
         intent: Intent = self._run(self._operator.resolve(effect_id, outcome, evidence, by))
         return intent

@@ -300,7 +300,7 @@ def test_a_store_that_never_gets_a_living_connection_says_so(postgres, monkeypat
 def test_a_text_too_long_for_an_index_is_refused_in_words(storage):
     long = "".join(chr(33 + n * n * 7 % 5000) for n in range(5000))
     with pytest.raises(InvalidInput, match="too long"):
-        save(storage, written(long))
+        save(storage, written("A-1", kind=long))
     assert not storage.feed()
 
 

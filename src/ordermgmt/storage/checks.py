@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ordermgmt.engine.messages import shorten
 from ordermgmt.engine.transaction import Query, Write
 from ordermgmt.errors import InvalidInput
 
 POSITION_MAX = 2**63 - 1
 """The highest number every store can keep; a higher one given as a place is as good as this one."""
+
+INDEXED_BYTES_MAX = 2_400
+"""How long an id and the value of an index it is found by may be together, in UTF-8: what every store can index."""
 
 
 def check_texts(texts: Iterable[str]) -> None:
@@ -51,11 +55,31 @@ def check_writes(writes: Sequence[Write]) -> None:
             raise InvalidInput(f"{row.key} is to be version {row.version}, but its events end with {version}")
         texts += write.index
         texts += write.index.values()
+        longest = max(map(len, write.index.values()), default=0)
+        # No character takes more than four bytes, so nearly always this is all there is to look at.
+        if 4 * (len(row.key[1]) + longest) > INDEXED_BYTES_MAX:
+            _check_indexed(write)
         for value in write.personal:
             texts += (value.ref, value.subject)
     if len({write.row.key for write in writes}) != len(writes):
         raise InvalidInput("an entity is written twice in one commit; write its last state once, with all its events")
     check_texts(texts)
+
+
+def _check_indexed(write: Write) -> None:
+    id = write.row.key[1]
+    for name, value in {"": "", **write.index}.items():
+        size = _bytes(id) + _bytes(value)
+        if size > INDEXED_BYTES_MAX:
+            found_by = f" and its {name!r}, by which it is found," if name else ""
+            raise InvalidInput(
+                f"the id of a {write.row.key[0]}{found_by} would take {size} bytes, and no more than "
+                f"{INDEXED_BYTES_MAX} can be kept; shorten it ({shorten(id)})"
+            )
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))  # `check_texts` refuses halves of characters in its own words
 
 
 def check_query(query: Query) -> None:

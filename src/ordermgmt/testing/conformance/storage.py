@@ -21,6 +21,7 @@ import pytest
 
 from ordermgmt.engine.transaction import Entry, PersonalValue, Query, Row, Storage, Write
 from ordermgmt.errors import Conflict, InvalidInput, StorageFailed
+from ordermgmt.storage.checks import INDEXED_BYTES_MAX
 
 from .rows import AT, all_pages, ids, increment, save, together, whole_feed, written
 from .storage_races import RacesContract
@@ -55,8 +56,9 @@ ODD_IDS = (
     "1e3",
     "1000",
     "NULL",
-    "x" * 10_000,
+    "x" * (INDEXED_BYTES_MAX // 2),
 )
+LETTERS_MAX = INDEXED_BYTES_MAX // 3
 
 
 class StorageContract(SearchContract, RacesContract, declares=True):
@@ -195,6 +197,26 @@ class StorageContract(SearchContract, RacesContract, declares=True):
                 save(storage, good, bad)
         assert not storage.feed()
         assert not storage.read([good.row.key])
+
+    def test_an_id_with_an_index_value_is_kept_up_to_what_every_store_can_index(self, storage: Storage) -> None:
+        chance = random.Random(1)  # letters that nothing can compress, of three bytes each
+
+        def letters(count: int) -> str:
+            return "".join(chr(chance.randrange(0x4E00, 0x9FA0)) for _ in range(count))
+
+        long, value = letters(LETTERS_MAX // 2), letters(LETTERS_MAX - LETTERS_MAX // 2)
+        longest = letters(LETTERS_MAX)
+        save(storage, written(long, index={"sku": value}), written(longest))
+        assert ids(storage.find(Query(kind="order", equal={"sku": [value]}))) == [long]
+        for bad in (
+            written("A-1", index={"sku": letters(LETTERS_MAX)}),
+            written(letters(LETTERS_MAX + 1)),
+            written(long, 1, index={"sku": value + "x"}),
+        ):
+            with pytest.raises(InvalidInput, match="shorten"):
+                save(storage, written("good"), bad)
+        assert len(storage.feed()) == 2
+        assert ("order", "good") not in storage.read([("order", "good")])
 
     @pytest.mark.parametrize("id", ["nul\0inside", "half a pair \ud800"], ids=ascii)
     def test_a_text_that_no_store_can_keep_is_refused_in_a_question(self, storage: Storage, id: str) -> None:
