@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from ordermgmt.engine.lifecycle import Lifecycle
+from .engine.lifecycle import Lifecycle
 
 
 class NamedArrow(Protocol):

@@ -12,8 +12,8 @@ from typing import Final, Literal, Self, assert_never, final, get_args
 
 import attrs
 
-from ordermgmt.currencies import EXPONENTS
-from ordermgmt.errors import InvalidInput
+from .currencies import EXPONENTS
+from .errors import InvalidInput
 
 AMOUNT_MINOR_MAX: Final = 10**15
 """The largest amount either side of zero, in minor units."""

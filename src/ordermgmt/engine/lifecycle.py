@@ -25,8 +25,8 @@ from statemachine.exceptions import InvalidDefinition
 from statemachine.factory import StateMachineMetaclass
 from statemachine.transition_list import TransitionList
 
-from ordermgmt.errors import Misconfigured
-from ordermgmt.values import error, frozen
+from ..errors import Misconfigured
+from ..values import error, frozen
 
 
 @error

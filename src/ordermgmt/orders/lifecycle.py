@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from statemachine import State, StateMachine
 
-from ordermgmt.engine.lifecycle import Lifecycle
-from ordermgmt.values import frozen
+from ..engine.lifecycle import Lifecycle
+from ..values import frozen
 
 
 class OrderChart(StateMachine):

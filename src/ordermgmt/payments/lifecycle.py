@@ -2,7 +2,7 @@
 
 from statemachine import State, StateMachine
 
-from ordermgmt.engine.lifecycle import Lifecycle
+from ..engine.lifecycle import Lifecycle
 
 
 class PaymentChart(StateMachine):

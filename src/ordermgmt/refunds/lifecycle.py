@@ -2,7 +2,7 @@
 
 from statemachine import Event, State, StateMachine
 
-from ordermgmt.engine.lifecycle import Lifecycle
+from ..engine.lifecycle import Lifecycle
 
 
 class RefundChart(StateMachine):

@@ -78,7 +78,7 @@ class Turns:
             raise
 
     def give_back(self, connection: object) -> None:
-        """Let the next one."""
+        """Let the next one go on."""
         self._leave(connection).lock.release()
 
     @contextmanager
@@ -100,7 +100,7 @@ class Turns:
 
 
 class _Turn:
-    """A lock, and how many hold it or wait for it.  Whoever holds it may ask once more within."""
+    """A lock, and how many hold it or wait for it.  Whoever holds it may take it again."""
 
     __slots__ = ("lock", "people")
 
