@@ -13,6 +13,8 @@ POSITION_MAX = 2**63 - 1
 
 INDEXED_BYTES_MAX = 2_400
 """How long an id and the value of an index it is found by may be together, in UTF-8: what every store can index."""
+SHORT = INDEXED_BYTES_MAX // 8
+"""No character takes more than four bytes, so two texts of so many characters are never too long together."""
 
 
 def check_texts(texts: Iterable[str]) -> None:
@@ -55,9 +57,10 @@ def check_writes(writes: Sequence[Write]) -> None:
             raise InvalidInput(f"{row.key} is to be version {row.version}, but its events end with {version}")
         texts += write.index
         texts += write.index.values()
-        longest = max(map(len, write.index.values()), default=0)
-        # No character takes more than four bytes, so nearly always this is all there is to look at.
-        if 4 * (len(row.key[1]) + longest) > INDEXED_BYTES_MAX:
+        is_long = len(row.key[1]) > SHORT
+        for text in write.index.values():
+            is_long = is_long or len(text) > SHORT
+        if is_long:
             _check_indexed(write)
         for value in write.personal:
             texts += (value.ref, value.subject)
@@ -79,7 +82,7 @@ def _check_indexed(write: Write) -> None:
 
 
 def _bytes(text: str) -> int:
-    return len(text.encode(errors="surrogatepass"))  # `check_texts` refuses halves of characters in its own words
+    return len(text.encode(errors="surrogatepass"))  # halves of characters are refused in words of their own
 
 
 def check_query(query: Query) -> None:
