@@ -301,7 +301,7 @@ EXAMPLES: Mapping[type[Command[Any]], dict[str, Any]] = {
         "order_id": "paid",
         "amendment": SWAP,
         "ship_to": ANN,
-        "expires_in": dt.timedelta(days=1),
+        "valid_for": dt.timedelta(days=1),
         "reason": "asked for",
     },
     EditOrderChange: {"change_id": "draft", "amendment": SWAP, "ship_to": ANN, "reason": "asked for"},

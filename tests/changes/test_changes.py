@@ -148,9 +148,7 @@ def test_the_next_change_can_be_drafted_when_one_was_declined(shop: OrderManagem
 
 def test_a_change_that_nobody_answers_expires(shop: OrderManagement, clock: ManualClock):
     paid_for(shop, "A")
-    shop.handle(
-        DraftOrderChange(change_id="c", order_id="A", amendment=quantity("1", 1), expires_in=timedelta(hours=2))
-    )
+    shop.handle(DraftOrderChange(change_id="c", order_id="A", amendment=quantity("1", 1), valid_for=timedelta(hours=2)))
     clock.advance(hours=3)
     shop.run_due()
 
@@ -159,9 +157,7 @@ def test_a_change_that_nobody_answers_expires(shop: OrderManagement, clock: Manu
 
 def test_a_change_is_not_confirmed_after_its_time_though_no_worker_came_by(shop: OrderManagement, clock: ManualClock):
     placed = paid_for(shop, "A")
-    shop.handle(
-        DraftOrderChange(change_id="c", order_id="A", amendment=quantity("1", 1), expires_in=timedelta(hours=2))
-    )
+    shop.handle(DraftOrderChange(change_id="c", order_id="A", amendment=quantity("1", 1), valid_for=timedelta(hours=2)))
     clock.advance(hours=2)
     with pytest.raises(ChangeOver):
         shop.handle(ConfirmOrderChange(change_id="c"))

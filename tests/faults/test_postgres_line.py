@@ -2,6 +2,7 @@
 
 import tempfile
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def line(own_postgres, postgres_storage):
 
 @pytest.fixture
 def storage(line, postgres_storage):
-    with closing(PostgresStorage(line.uri, schema=postgres_storage.schema, busy_timeout=5)) as storage:
+    with closing(
+        PostgresStorage(line.uri, schema=postgres_storage.schema, busy_timeout=timedelta(seconds=5))
+    ) as storage:
         yield storage
 
 
@@ -69,7 +72,7 @@ def test_an_order_is_placed_once_though_the_line_breaks_at_every_commit(shop, li
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
 def test_the_line_may_break_with_a_single_connection(line, postgres_storage, when):
     with closing(
-        PostgresStorage(line.uri, schema=postgres_storage.schema, connections_max=1, busy_timeout=5)
+        PostgresStorage(line.uri, schema=postgres_storage.schema, connections_max=1, busy_timeout=timedelta(seconds=5))
     ) as storage:
         shop = OrderManagement(storage=storage)
         line.cut = when
@@ -81,7 +84,9 @@ def test_the_line_may_break_with_a_single_connection(line, postgres_storage, whe
 def test_where_the_server_cannot_be_asked_the_outcome_is_unknown_and_the_command_id_tells_it(
     line, postgres_storage, when, done
 ):
-    with closing(PostgresStorage(line.uri, schema=postgres_storage.schema, busy_timeout=0.3)) as storage:
+    with closing(
+        PostgresStorage(line.uri, schema=postgres_storage.schema, busy_timeout=timedelta(seconds=0.3))
+    ) as storage:
         shop = OrderManagement(storage=storage)
         line.cut, line.closed = when, True
         with pytest.raises(OutcomeUnknown, match="command id"):
@@ -102,7 +107,9 @@ def test_a_commit_that_only_remembers_a_refusal_is_found_too(shop, line):
 
 
 def test_while_nobody_gets_through_the_store_says_so(postgres_storage, line):
-    with closing(PostgresStorage(line.uri, schema=postgres_storage.schema, busy_timeout=0.2)) as storage:
+    with closing(
+        PostgresStorage(line.uri, schema=postgres_storage.schema, busy_timeout=timedelta(seconds=0.2))
+    ) as storage:
         connection = storage._connections.borrow()
         connection.close()
         storage._connections.give_back(connection)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, contextmanager
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -149,7 +150,7 @@ def test_what_was_made_while_we_waited_is_seen_beside_what_we_waited_for(storage
 def test_whoever_waits_too_long_for_a_row_is_told_that_the_store_is_busy(postgres, storage):
     save(storage, written("A-1"))
     with (
-        closing(PostgresStorage(postgres.uri, schema=storage.schema, busy_timeout=0.05)) as hasty,
+        closing(PostgresStorage(postgres.uri, schema=storage.schema, busy_timeout=timedelta(milliseconds=50))) as hasty,
         storage.transaction() as holder,
     ):
         holder.load([("order", "A-1")])
@@ -185,7 +186,9 @@ def test_whoever_is_interrupted_while_it_waits_leaves_the_store_as_it_was(postgr
     "door", [PostgresTransaction.__exit__, PostgresTransaction._leave, PostgresTransaction._release]
 )
 def test_whoever_is_interrupted_at_the_door_keeps_no_row_and_no_connection(postgres, storage, door):
-    with closing(PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=1)) as again:
+    with closing(
+        PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=timedelta(seconds=1))
+    ) as again:
         increment(again, KEY)
         with interrupted_at(door):
             look(again, KEY)
@@ -196,7 +199,9 @@ def test_whoever_is_interrupted_at_the_door_keeps_no_row_and_no_connection(postg
 
 @pytest.mark.parametrize("door", [Borrowed.__exit__, Borrowed._leave])
 def test_whoever_is_interrupted_when_it_has_read_keeps_no_connection(postgres, storage, door):
-    with closing(PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=1)) as again:
+    with closing(
+        PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=timedelta(seconds=1))
+    ) as again:
         with interrupted_at(door):
             again.read([KEY])
         assert again.read([KEY]) == {}
@@ -245,7 +250,11 @@ def test_two_who_wait_for_each_other_are_sent_back_to_decide_again(own_postgres,
 
 def test_when_all_connections_are_in_use_the_store_is_busy(postgres, storage):
     with (
-        closing(PostgresStorage(postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=0.05)) as small,
+        closing(
+            PostgresStorage(
+                postgres.uri, schema=storage.schema, connections_max=1, busy_timeout=timedelta(milliseconds=50)
+            )
+        ) as small,
         small.transaction(),
         pytest.raises(StorageBusy, match="connections_max"),
     ):
@@ -591,7 +600,9 @@ def test_what_a_killed_writer_had_acknowledged_is_there(postgres, storage):
 
 def test_a_stopped_process_does_not_keep_its_rows_for_ever(postgres, storage):
     save(storage, written("A-1"))
-    with closing(PostgresStorage(postgres.uri, schema=storage.schema, idle_timeout=0.05)) as sleepy:
+    with closing(
+        PostgresStorage(postgres.uri, schema=storage.schema, idle_timeout=timedelta(milliseconds=50))
+    ) as sleepy:
         with sleepy.transaction() as transaction:
             transaction.load([("order", "A-1")])
             increment(storage, ("order", "A-1"))  # waits until the server has ended the sleeper's transaction

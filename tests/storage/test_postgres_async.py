@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,9 @@ def test_a_server_that_goes_away_while_a_store_is_opened_is_waited_for(postgres,
 def test_when_all_connections_are_in_use_the_store_is_busy(postgres, schema):
     async def story():
         async with (
-            AsyncPostgresStorage(postgres.uri, schema=schema, connections_max=1, busy_timeout=0.05) as small,
+            AsyncPostgresStorage(
+                postgres.uri, schema=schema, connections_max=1, busy_timeout=timedelta(milliseconds=50)
+            ) as small,
             small.transaction(),
         ):
             with pytest.raises(StorageBusy, match="connections_max"):
@@ -276,7 +279,7 @@ def test_a_task_cancelled_twice_leaves_nothing_open(postgres, schema):
 
 def test_a_task_cancelled_while_it_connects_or_begins_costs_the_store_no_connection(postgres, schema):
     async def story():
-        settings = {"connections_max": 1, "busy_timeout": 5}
+        settings: dict[str, Any] = {"connections_max": 1, "busy_timeout": timedelta(seconds=5)}
         async with AsyncPostgresStorage(postgres.uri, schema=schema, **settings) as storage:
             connections: Any = storage._connections
 
@@ -423,7 +426,7 @@ def test_what_became_of_a_commit_is_found_out_where_its_reply_was_lost(
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
 def test_where_the_server_cannot_be_asked_the_outcome_is_unknown(own_postgres, schema, when):
     async def story():
-        async with on_a_line(own_postgres, schema, busy_timeout=0.3) as (storage, line):
+        async with on_a_line(own_postgres, schema, busy_timeout=timedelta(seconds=0.3)) as (storage, line):
             line.cut, line.closed = when, True
             with pytest.raises(OutcomeUnknown, match="command id"):
                 await save_async(storage, written("A-1"))
@@ -519,7 +522,7 @@ def test_what_is_neither_an_address_nor_a_pool_is_refused(database):
     ("settings", "says"),
     [
         ({"connections_max": 0}, "connections_max"),
-        ({"busy_timeout": None}, "time-out"),
+        ({"busy_timeout": None}, "busy_timeout=None: give a timedelta"),
         ({"schema": "My shop"}, "lower"),
     ],
     ids=str,

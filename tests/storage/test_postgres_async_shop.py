@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def test_a_task_that_is_cancelled_while_it_waits_has_done_nothing(postgres, sche
 def test_an_order_is_placed_once_though_the_line_breaks_at_every_commit(own_postgres, schema, look, when):
     async def story():
         with tempfile.TemporaryDirectory() as folder, line_to(own_postgres.uri, Path(folder)) as wire:
-            async with AsyncPostgresStorage(wire.uri, schema=schema, busy_timeout=5) as storage:
+            async with AsyncPostgresStorage(wire.uri, schema=schema, busy_timeout=timedelta(seconds=5)) as storage:
                 shop = AsyncOrderManagement(storage=storage, gateways={"card": FakePayments()})
                 await shop.handle(ReceiveStock(sku="mug", quantity=10))
                 for n in range(5):

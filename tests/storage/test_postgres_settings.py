@@ -1,6 +1,7 @@
 """A set-up that could lose what was acknowledged, or that cannot work, is refused with what to change."""
 
 from contextlib import closing, contextmanager
+from datetime import timedelta
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -144,15 +145,16 @@ def test_a_pool_that_is_awaited_is_refused():
     [
         {"connections_max": 0},
         {"connections_max": True},
-        {"busy_timeout": 0},
-        {"statement_timeout": -1},
+        {"busy_timeout": timedelta(0)},
+        {"busy_timeout": 30},
+        {"statement_timeout": timedelta(-1)},
         {"idle_timeout": None},
-        {"idle_timeout": float("nan")},
+        {"idle_timeout": timedelta.max},
     ],
     ids=str,
 )
 def test_a_number_that_means_for_ever_or_never_is_refused(settings):
-    refused("postgresql://", "connections_max|time-out", **settings)
+    refused("postgresql://", f"{next(iter(settings))}=", **settings)
 
 
 def test_a_server_that_is_not_there_is_said_to_be_the_trouble_at_once(tmp_path):

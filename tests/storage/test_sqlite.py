@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -268,7 +269,7 @@ def test_an_erased_value_is_no_longer_anywhere_in_the_file(storage, path):
 
 
 def test_a_writer_elsewhere_is_waited_for_and_then_said_to_be_busy(path):
-    with closing(SqliteStorage(path, busy_timeout=0.05)) as storage:
+    with closing(SqliteStorage(path, busy_timeout=timedelta(milliseconds=50))) as storage:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StorageBusy):
@@ -291,7 +292,7 @@ def test_a_reader_elsewhere_only_delays_a_commit(storage, path):
 
 @pytest.mark.skipif(journal_for(sqlite3.sqlite_version_info)[0] == "WAL", reason="readers do not delay a WAL commit")
 def test_a_commit_that_a_reader_delays_too_long_is_undone(path):
-    with closing(SqliteStorage(path, busy_timeout=0.05)) as storage:
+    with closing(SqliteStorage(path, busy_timeout=timedelta(milliseconds=50))) as storage:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN")
             other.execute("SELECT * FROM entity").fetchall()
@@ -302,7 +303,10 @@ def test_a_commit_that_a_reader_delays_too_long_is_undone(path):
 
 
 def test_a_second_transaction_in_the_same_thread_is_told_that_the_store_is_busy(path):
-    with closing(SqliteStorage(path, busy_timeout=0.05)) as storage, storage.transaction() as transaction:
+    with (
+        closing(SqliteStorage(path, busy_timeout=timedelta(milliseconds=50))) as storage,
+        storage.transaction() as transaction,
+    ):
         with pytest.raises(StorageBusy):
             save(storage, written("A-1"))
         transaction.commit([written("A-1")])
@@ -312,7 +316,7 @@ def test_a_second_transaction_in_the_same_thread_is_told_that_the_store_is_busy(
     "door", [SqliteTransaction.__exit__, SqliteTransaction._leave, SqliteTransaction._let_go, Connections.release]
 )
 def test_whoever_is_interrupted_at_the_door_keeps_no_turn(path, door):
-    with closing(SqliteStorage(path, busy_timeout=0.05)) as storage:
+    with closing(SqliteStorage(path, busy_timeout=timedelta(milliseconds=50))) as storage:
         with interrupted_at(door):
             look(storage, KEY)
         increment(storage, KEY)

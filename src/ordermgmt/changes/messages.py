@@ -12,14 +12,13 @@ from pendulum import DateTime
 from ..engine.messages import PERSONAL, Command, Event, Personal, checked_id, checked_note, checked_type
 from ..errors import InvalidInput
 from ..orders.amendment import Amendment, Revision
-from ..orders.entry import OnAccount, PaidElsewhere, Pay, PayNow
+from ..orders.entry import OnAccount, PaidElsewhere, Pay, PayNow, checked_span
 from ..orders.model import Address, Terms
 from ..orders.settlement import Settlement
 from ..values import frozen
 from .model import OrderChange
 
-EXPIRES_IN = timedelta(days=7)
-EXPIRES_IN_MAX = timedelta(days=3650)
+VALID_FOR = timedelta(days=7)
 
 
 def expiry_name(change_id: str) -> str:
@@ -43,14 +42,12 @@ class DraftOrderChange(Command[OrderChange]):
     order_id: str = field(validator=checked_id)
     amendment: Amendment = field(factory=Amendment, validator=checked_type(Amendment))
     ship_to: Address | None = field(default=None, validator=optional(checked_type(Address)), metadata=PERSONAL)
-    expires_in: timedelta = field(default=EXPIRES_IN, validator=checked_type(timedelta))
+    valid_for: timedelta = field(default=VALID_FOR, validator=checked_span)
     """How long it may wait for an answer."""
     reason: str = field(default="", validator=checked_note)
 
     def __attrs_post_init__(self) -> None:
         _check_wanted(self.amendment, self.ship_to)
-        if not timedelta(0) < self.expires_in <= EXPIRES_IN_MAX:
-            raise InvalidInput(f"expires_in must be above zero and at most {EXPIRES_IN_MAX.days} days")
 
 
 def _check_wanted(amendment: Amendment, ship_to: Address | None) -> None:

@@ -71,7 +71,7 @@ def draft(command: DraftOrderChange, state: OrderChange | None, seen: Seen, at: 
         ship_to=ship_to,
         reason=command.reason,
         settlement=outcome(order, wanted, ship_to=ship_to, payable=False).settlement,
-        expires_at=at + command.expires_in,
+        expires_at=at + command.valid_for,
     )
 
 

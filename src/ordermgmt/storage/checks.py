@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from ordermgmt.engine.messages import shorten
 from ordermgmt.engine.transaction import Query, Write
-from ordermgmt.errors import InvalidInput
+from ordermgmt.errors import InvalidInput, Misconfigured
 
 POSITION_MAX = 2**63 - 1
 """The highest number every store can keep; a higher one given as a place is as good as this one."""
@@ -15,6 +16,20 @@ INDEXED_BYTES_MAX = 2_400
 """How long an id and the value of an index it is found by may be together, in UTF-8: what every store can index."""
 SHORT = INDEXED_BYTES_MAX // 8
 """No character takes more than four bytes, so two texts of so many characters are never too long together."""
+
+TIMEOUT_MIN = timedelta(milliseconds=1)
+TIMEOUT_MAX = timedelta(days=20)
+"""PostgreSQL counts milliseconds in 31 bits."""
+
+
+def seconds_of(name: str, timeout: timedelta) -> float:
+    """A time-out in seconds.  Raises `Misconfigured` for one that means for ever, or never."""
+    if not isinstance(timeout, timedelta) or not TIMEOUT_MIN <= timeout <= TIMEOUT_MAX:
+        raise Misconfigured(
+            f"{name}={shorten(timeout)}: give a timedelta of a millisecond to {TIMEOUT_MAX.days} days, such as "
+            "timedelta(seconds=30); without a time-out a store may hang"
+        )
+    return timeout.total_seconds()
 
 
 def check_texts(texts: Iterable[str]) -> None:

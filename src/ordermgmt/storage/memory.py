@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from heapq import merge
 from itertools import chain, islice
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, StorageBusy, StorageFailed
-from ordermgmt.storage.checks import check_query, check_texts, check_writes
+from ordermgmt.storage.checks import check_query, check_texts, check_writes, seconds_of
 from ordermgmt.storage.moving import Batch, IndexValue
 
 __all__ = ["MemoryStorage"]
@@ -23,15 +24,15 @@ __all__ = ["MemoryStorage"]
 class MemoryStorage:
     """Keeps everything until the process ends; for tests, trials and examples.
 
-    One transaction at a time: whoever opens a second one waits, at most `busy_timeout` seconds, then gets
-    `StorageBusy`.  Reading never waits for an open transaction, and never sees half of a commit.
+    One transaction at a time: whoever opens a second one waits, at most `busy_timeout`, then gets `StorageBusy`.
+     Reading never waits for an open transaction, and never sees half of a commit.
     """
 
     volatile = True
     exclusive = True
 
-    def __init__(self, *, busy_timeout: float = 30.0) -> None:
-        self._busy_timeout = busy_timeout
+    def __init__(self, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
+        self._busy_seconds = seconds_of("busy_timeout", busy_timeout)
         self._turn = threading.Lock()  # held by the open transaction
         self._rows_lock = threading.Lock()  # held while rows are looked at or changed; always briefly
         self._closed = False
@@ -153,8 +154,8 @@ class MemoryStorage:
 
     def _take_turn(self) -> None:
         self._check_open()
-        if not self._turn.acquire(timeout=self._busy_timeout):
-            raise StorageBusy(f"the store was locked by another transaction for {self._busy_timeout} s; try again")
+        if not self._turn.acquire(timeout=self._busy_seconds):
+            raise StorageBusy(f"the store was locked by another transaction for {self._busy_seconds:g} s; try again")
 
     def _save(self, writes: Sequence[Write]) -> None:
         check_writes(writes)

@@ -203,7 +203,7 @@ def _changes(shop: OrderManagement, order: Order) -> Iterator[Command[Any]]:
         if not order.change:
             change_id = f"{order.order_id}.c{len(shop.find(OrderChange, order=order.order_id))}"
             yield DraftOrderChange(
-                change_id=change_id, order_id=order.order_id, amendment=amendment, expires_in=timedelta(hours=9)
+                change_id=change_id, order_id=order.order_id, amendment=amendment, valid_for=timedelta(hours=9)
             )
     yield RevertAmendment(order_id=order.order_id)
     for change in shop.find(OrderChange, order=order.order_id):

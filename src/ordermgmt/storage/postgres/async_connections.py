@@ -58,7 +58,7 @@ class AsyncPool(Protocol):
 class AsyncLender(Protocol):
     """Where the store takes its connections from."""
 
-    busy_timeout: float
+    busy_seconds: float
 
     async def prove(self) -> None: ...
 
@@ -114,14 +114,14 @@ class AsyncOwn:
         conninfo: str,
         *,
         connections_max: int,
-        busy_timeout: float,
-        statement_timeout: float,
-        idle_timeout: float,
+        busy_seconds: float,
+        statement_seconds: float,
+        idle_seconds: float,
     ) -> None:
-        self.busy_timeout = busy_timeout
+        self.busy_seconds = busy_seconds
         self._conninfo = checked_conninfo(conninfo)
         self._max = connections_max
-        self._session = session(busy_timeout, statement_timeout, idle_timeout)
+        self._session = session(busy_seconds, statement_seconds, idle_seconds)
         self._wires = WeakKeyDictionary[AsyncConnection, Wire]()
         self._closed = False
         self._start()
@@ -137,10 +137,10 @@ class AsyncOwn:
         if self._closed:
             raise StorageFailed(CLOSED)
         try:
-            async with asyncio.timeout(self.busy_timeout):
+            async with asyncio.timeout(self.busy_seconds):
                 await self._places.acquire()
         except TimeoutError:
-            raise all_lent(self._max, self.busy_timeout) from None
+            raise all_lent(self._max, self.busy_seconds) from None
         try:
             connection = await self._open()
         except BaseException:
@@ -152,7 +152,7 @@ class AsyncOwn:
     async def _open(self) -> AsyncConnection:
         if self._idle:
             return self._idle.pop()  # the one used last is the warmest
-        deadline = time.monotonic() + self.busy_timeout
+        deadline = time.monotonic() + self.busy_seconds
         while True:
             try:
                 return await self.connect()
@@ -236,8 +236,8 @@ class AsyncOwn:
 class AsyncHosts:
     """A pool of the host's, who decides how many there are and what time-outs they have."""
 
-    def __init__(self, pool: AsyncPool, busy_timeout: float) -> None:
-        self.busy_timeout = busy_timeout
+    def __init__(self, pool: AsyncPool, busy_seconds: float) -> None:
+        self.busy_seconds = busy_seconds
         self._pool = pool
         self._closed = False
         self._judged = WeakSet[AsyncConnection]()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ try:
 except ImportError as problem:
     raise MissingExtra("AsyncPostgresStorage needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
 
+from ordermgmt.storage.checks import seconds_of
 from ordermgmt.storage.postgres import questions
 from ordermgmt.storage.postgres.async_connections import (
     AsyncBorrowed,
@@ -32,7 +34,7 @@ from ordermgmt.storage.postgres.course import Course, feed
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.reading import Answer, AsyncReading
 from ordermgmt.storage.postgres.schema import checked_name
-from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, has_died, preparing
+from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_count, failure, has_died, preparing
 from ordermgmt.storage.postgres.steps import (
     Another,
     Ask,
@@ -62,9 +64,9 @@ class AsyncPostgresStorage(AsyncReading):
             awaited connections (`psycopg_pool.AsyncConnectionPool`), which stays yours to open and to close.
         schema: The schema for its tables; made if there is none.
         connections_max: How many connections of its own it opens at most.  Your pool has its own limit.
-        busy_timeout: Seconds to wait for rows that others hold, for a free connection, and for a server that restarts.
-        statement_timeout: Seconds after which the server gives a single statement up.
-        idle_timeout: Seconds after which the server ends a transaction whose process has stopped, and frees its rows.
+        busy_timeout: How long to wait for rows that others hold, for a free connection, and for a server that restarts.
+        statement_timeout: After how long the server gives a single statement up.
+        idle_timeout: After how long the server ends a transaction whose process has stopped, and frees its rows.
             These three are set on the store's own connections; those of your pool keep what you gave them.
 
     Raises `Misconfigured` for a server that could lose what it acknowledged, and for a second event loop; `NewerSchema`
@@ -83,14 +85,20 @@ class AsyncPostgresStorage(AsyncReading):
         *,
         schema: str = "ordermgmt",
         connections_max: int = 10,
-        busy_timeout: float = 30.0,
-        statement_timeout: float = 60.0,
-        idle_timeout: float = 60.0,
+        busy_timeout: timedelta = timedelta(seconds=30),
+        statement_timeout: timedelta = timedelta(seconds=60),
+        idle_timeout: timedelta = timedelta(seconds=60),
     ) -> None:
         self._texts = Statements(checked_name(schema))
         self.schema = schema
-        check_numbers(connections_max, busy_timeout, statement_timeout, idle_timeout)
-        self._connections = _lender(database, connections_max, busy_timeout, statement_timeout, idle_timeout)
+        check_count(connections_max)
+        self._connections = _lender(
+            database,
+            connections_max,
+            busy_seconds=seconds_of("busy_timeout", busy_timeout),
+            statement_seconds=seconds_of("statement_timeout", statement_timeout),
+            idle_seconds=seconds_of("idle_timeout", idle_timeout),
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._opening = asyncio.Lock()
@@ -140,7 +148,7 @@ class AsyncPostgresStorage(AsyncReading):
 
     async def feed(self, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]:
         """See `PostgresStorage.feed`."""
-        return await drive_async(feed(self._texts, after, limit, self._connections.busy_timeout), self._look)
+        return await drive_async(feed(self._texts, after, limit, self._connections.busy_seconds), self._look)
 
     async def _look(self, step: Question[Any] | Pause) -> Any:
         return await (asyncio.sleep(step.seconds) if isinstance(step, Pause) else self._ask(step))
@@ -206,7 +214,7 @@ class AsyncPostgresTransaction:
             await self._borrow()
         except psycopg.Error as error:
             raise failure(error) from error
-        self._course = Course(self._connection, self._texts, self._connections.busy_timeout)
+        self._course = Course(self._connection, self._texts, self._connections.busy_seconds)
         return self
 
     async def _borrow(self) -> None:
@@ -252,17 +260,18 @@ class AsyncPostgresTransaction:
 def _lender(
     database: str | AsyncPool,
     connections_max: int,
-    busy_timeout: float,
-    statement_timeout: float,
-    idle_timeout: float,
+    *,
+    busy_seconds: float,
+    statement_seconds: float,
+    idle_seconds: float,
 ) -> AsyncLender:
     if isinstance(database, str):
         return AsyncOwn(
             database,
             connections_max=connections_max,
-            busy_timeout=busy_timeout,
-            statement_timeout=statement_timeout,
-            idle_timeout=idle_timeout,
+            busy_seconds=busy_seconds,
+            statement_seconds=statement_seconds,
+            idle_seconds=idle_seconds,
         )
     check_pool(database, "AsyncPostgresStorage", "AsyncConnectionPool")
-    return AsyncHosts(database, busy_timeout)
+    return AsyncHosts(database, busy_seconds)

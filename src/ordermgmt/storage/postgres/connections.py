@@ -57,7 +57,7 @@ def check_pool(database: object, store: str, pool: str) -> None:
 class Lender(Protocol):
     """Where the store takes its connections from."""
 
-    busy_timeout: float
+    busy_seconds: float
 
     def prove(self) -> None: ...
 
@@ -125,14 +125,14 @@ class Own:
         conninfo: str,
         *,
         connections_max: int,
-        busy_timeout: float,
-        statement_timeout: float,
-        idle_timeout: float,
+        busy_seconds: float,
+        statement_seconds: float,
+        idle_seconds: float,
     ) -> None:
-        self.busy_timeout = busy_timeout
+        self.busy_seconds = busy_seconds
         self._conninfo = checked_conninfo(conninfo)
         self._max = connections_max
-        self._session = session(busy_timeout, statement_timeout, idle_timeout)
+        self._session = session(busy_seconds, statement_seconds, idle_seconds)
         self._wires = WeakKeyDictionary[Connection, Wire]()
         self._closed = False
         self._start()
@@ -153,9 +153,9 @@ class Own:
         if self._closed:
             raise StorageFailed(CLOSED)
         try:
-            self._places.get(timeout=self.busy_timeout)
+            self._places.get(timeout=self.busy_seconds)
         except Empty:
-            raise all_lent(self._max, self.busy_timeout) from None
+            raise all_lent(self._max, self.busy_seconds) from None
         try:
             connection = self._open()
         except BaseException:
@@ -169,7 +169,7 @@ class Own:
             return self._idle.pop()  # the one used last is the warmest
         except IndexError:
             pass
-        deadline = time.monotonic() + self.busy_timeout
+        deadline = time.monotonic() + self.busy_seconds
         while True:
             try:
                 return self.connect()
@@ -244,8 +244,8 @@ class Own:
 class Hosts:
     """A pool of the host's, who decides how many there are and what time-outs they have."""
 
-    def __init__(self, pool: Pool, busy_timeout: float) -> None:
-        self.busy_timeout = busy_timeout
+    def __init__(self, pool: Pool, busy_seconds: float) -> None:
+        self.busy_seconds = busy_seconds
         self._pool = pool
         self._closed = False
         self._judged = WeakSet[Connection]()

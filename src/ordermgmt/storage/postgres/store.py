@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ except ImportError as problem:
     raise MissingExtra("PostgresStorage needs psycopg 3: pip install 'ordermgmt[postgres]'") from problem
 
 
+from ordermgmt.storage.checks import seconds_of
 from ordermgmt.storage.moving import Batch
 from ordermgmt.storage.postgres import moving, questions
 from ordermgmt.storage.postgres.connections import Borrowed, Hosts, Lender, Own, Pool, act, check_pool
@@ -26,7 +28,7 @@ from ordermgmt.storage.postgres.joined import JoinedPostgresStorage
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.reading import Answer, Reading
 from ordermgmt.storage.postgres.schema import checked_name
-from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_numbers, failure, has_died, preparing
+from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, check_count, failure, has_died, preparing
 from ordermgmt.storage.postgres.steps import Another, Ask, Connection, Elsewhere, Pause, Step, drive, undo
 from ordermgmt.storage.postgres.texts import Statements
 
@@ -35,16 +37,16 @@ class PostgresStorage(Reading):
     """Keeps everything in one schema of a PostgreSQL database; a commit is on its disk when it returns.
 
     Any number of threads, processes and machines may work on it: who needs the same rows waits for them in turn, at
-    most `busy_timeout` seconds, then gets `StorageBusy`; all others go on meanwhile.
+    most `busy_timeout`, then gets `StorageBusy`; all others go on meanwhile.
 
     Args:
         database: Where it is: a connection string (``"postgresql://user@host/shop"``), or your own pool of psycopg
             connections (`psycopg_pool.ConnectionPool`), which stays yours to close.
         schema: The schema for its tables; made if there is none.
         connections_max: How many connections of its own it opens at most.  Your pool has its own limit.
-        busy_timeout: Seconds to wait for rows that others hold, for a free connection, and for a server that restarts.
-        statement_timeout: Seconds after which the server gives a single statement up.
-        idle_timeout: Seconds after which the server ends a transaction whose process has stopped, and frees its rows.
+        busy_timeout: How long to wait for rows that others hold, for a free connection, and for a server that restarts.
+        statement_timeout: After how long the server gives a single statement up.
+        idle_timeout: After how long the server ends a transaction whose process has stopped, and frees its rows.
             These three are set on the store's own connections; those of your pool keep what you gave them.
 
     Raises `Misconfigured` for a server that could lose what it acknowledged, `NewerSchema` where a newer release wrote,
@@ -60,14 +62,20 @@ class PostgresStorage(Reading):
         *,
         schema: str = "ordermgmt",
         connections_max: int = 10,
-        busy_timeout: float = 30.0,
-        statement_timeout: float = 60.0,
-        idle_timeout: float = 60.0,
+        busy_timeout: timedelta = timedelta(seconds=30),
+        statement_timeout: timedelta = timedelta(seconds=60),
+        idle_timeout: timedelta = timedelta(seconds=60),
     ) -> None:
         self._texts = Statements(checked_name(schema))
         self.schema = schema
-        check_numbers(connections_max, busy_timeout, statement_timeout, idle_timeout)
-        self._connections = _lender(database, connections_max, busy_timeout, statement_timeout, idle_timeout)
+        check_count(connections_max)
+        self._connections = _lender(
+            database,
+            connections_max,
+            busy_seconds=seconds_of("busy_timeout", busy_timeout),
+            statement_seconds=seconds_of("statement_timeout", statement_timeout),
+            idle_seconds=seconds_of("idle_timeout", idle_timeout),
+        )
         try:
             self.installation = self._prepare()
             """A random id given to the schema when it was made; a copy has the same."""
@@ -101,7 +109,7 @@ class PostgresStorage(Reading):
         Positions rise, and those of one entity in the order of its history.  A number that is missing was taken by a
         commit that failed; one that may still be committed is never passed over: the page ends before it.
         """
-        return drive(feed(self._texts, after, limit, self._connections.busy_timeout), self._look)
+        return drive(feed(self._texts, after, limit, self._connections.busy_seconds), self._look)
 
     def _look(self, step: Question[Any] | Pause) -> Any:
         return time.sleep(step.seconds) if isinstance(step, Pause) else self._ask(step)
@@ -175,7 +183,7 @@ class PostgresTransaction:
             self._borrow()
         except psycopg.Error as error:
             raise failure(error) from error
-        self._course = Course(self._connection, self._texts, self._connections.busy_timeout)
+        self._course = Course(self._connection, self._texts, self._connections.busy_seconds)
         return self
 
     def _borrow(self) -> None:
@@ -227,15 +235,15 @@ class PostgresTransaction:
 
 
 def _lender(
-    database: str | Pool, connections_max: int, busy_timeout: float, statement_timeout: float, idle_timeout: float
+    database: str | Pool, connections_max: int, *, busy_seconds: float, statement_seconds: float, idle_seconds: float
 ) -> Lender:
     if isinstance(database, str):
         return Own(
             database,
             connections_max=connections_max,
-            busy_timeout=busy_timeout,
-            statement_timeout=statement_timeout,
-            idle_timeout=idle_timeout,
+            busy_seconds=busy_seconds,
+            statement_seconds=statement_seconds,
+            idle_seconds=idle_seconds,
         )
     check_pool(database, "PostgresStorage", "ConnectionPool")
-    return Hosts(database, busy_timeout)
+    return Hosts(database, busy_seconds)

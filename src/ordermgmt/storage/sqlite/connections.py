@@ -66,11 +66,11 @@ def patiently(action: Callable[[], T], deadline: float) -> T:
 class Connections:
     """One writing connection, taken in turn, and a few reading ones, each used by one thread at a time."""
 
-    def __init__(self, path: str, busy_timeout: float) -> None:
+    def __init__(self, path: str, busy_seconds: float) -> None:
         if sqlite3.sqlite_version_info < SQLITE_MIN:
             raise Misconfigured(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or newer is needed (STRICT tables)")
         self.path = path
-        self.busy_timeout = busy_timeout
+        self.busy_seconds = busy_seconds
         self._closed = False
         self._start()
         _everyone.add(self)
@@ -126,7 +126,7 @@ class Connections:
             self._close_idle()
 
     def open(self) -> sqlite3.Connection:
-        deadline = time.monotonic() + self.busy_timeout
+        deadline = time.monotonic() + self.busy_seconds
         try:
             connection = sqlite3.connect(
                 self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from ordermgmt.engine.transaction import Entry, Found, Key, PersonalValue, Query, Row, Write
 from ordermgmt.errors import Conflict, Misconfigured, StorageBusy, StorageFailed
-from ordermgmt.storage.checks import check_texts, check_writes
+from ordermgmt.storage.checks import check_texts, check_writes, seconds_of
 from ordermgmt.storage.moving import Batch, IndexValue
 from ordermgmt.storage.sqlite import rows, texts
 from ordermgmt.storage.sqlite.backup import copy_in_pieces
@@ -30,13 +31,13 @@ class SqliteStorage:
     """Keeps everything in one file; a commit is on the disk when it returns.
 
     One transaction at a time writes, whatever the number of threads and processes; whoever opens a second one waits,
-    at most `busy_timeout` seconds, then gets `StorageBusy`.  Reading does not wait for an open transaction.
+    at most `busy_timeout`, then gets `StorageBusy`.  Reading does not wait for an open transaction.
     """
 
     volatile = False
     exclusive = True
 
-    def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 30.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
         """Open the file, make it if there is none, and bring its tables up to date.
 
         Raises `NewerSchema` where a newer release wrote it, `StorageFailed` where it is no database or does not open.
@@ -50,7 +51,7 @@ class SqliteStorage:
             raise Misconfigured(f"{name!r} is not the path of a file; use MemoryStorage for a store without one")
         if name.startswith(("postgresql://", "postgres://")):
             raise Misconfigured("the address of a server is not the path of a file; use PostgresStorage")
-        self._connections = Connections(str(Path(name).absolute()), busy_timeout)
+        self._connections = Connections(str(Path(name).absolute()), seconds_of("busy_timeout", busy_timeout))
         self.installation = self._prepare()
         """A random id given to the file when it was made; a copy has the same."""
 
@@ -192,11 +193,11 @@ class SqliteTransaction:
         connections.check_open()
         self._pid = os.getpid()
         self._turn = connections.turn
-        self._deadline = time.monotonic() + connections.busy_timeout
+        self._deadline = time.monotonic() + connections.busy_seconds
         # Threads of this process queue here; only processes have to poll for SQLite's lock.
-        if not self._turn.acquire(timeout=connections.busy_timeout):
+        if not self._turn.acquire(timeout=connections.busy_seconds):
             raise StorageBusy(
-                f"the store was locked by another transaction for {connections.busy_timeout} s; try again"
+                f"the store was locked by another transaction for {connections.busy_seconds:g} s; try again"
             )
         try:
             self._connection = connections.writer()
@@ -303,7 +304,7 @@ class SqliteTransaction:
 
     def _finish(self) -> None:
         # A reader can hold a COMMIT up; it is asked again, the transaction stays whole until then.
-        deadline = time.monotonic() + self._connections.busy_timeout
+        deadline = time.monotonic() + self._connections.busy_seconds
         patiently(lambda: self._connection.execute("COMMIT"), deadline)
 
     def _undone(self) -> bool:
@@ -325,7 +326,7 @@ class _Reading:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._deadline = time.monotonic() + connections.busy_timeout
+        self._deadline = time.monotonic() + connections.busy_seconds
 
     def __enter__(self) -> Self:
         self._connections.check_open()

@@ -295,7 +295,7 @@ def _change(world: World, order: Order) -> Command[Any]:
             change_id=f"{order.order_id}.c{world.actions}",
             order_id=order.order_id,
             amendment=_amendment(world, order),
-            expires_in=timedelta(hours=world.choice((1, 9))),
+            valid_for=timedelta(hours=world.choice((1, 9))),
         )
     change_id = world.choice(open_ones).change_id
     answer = world.choice(("request", "confirm", "confirm", "confirm", "decline", "cancel", "revert"))
