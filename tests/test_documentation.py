@@ -1,7 +1,9 @@
 """Every Python block in the README and the documentation is run, page by page, as its reader would run it."""
 
 import re
+import sys
 from pathlib import Path
+from types import FrameType
 from unittest import SkipTest
 
 import pytest
@@ -60,6 +62,25 @@ def test_the_code_on_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     assert skips_without_reason(page) == []
     monkeypatch.chdir(tmp_path)
     run(page)
+
+
+def test_what_the_page_of_one_order_names_is_called_when_it_is_played() -> None:
+    page = ROOT / "docs" / "explanation" / "one-order.md"
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    named = {name for row in rows for name in re.findall(r"`(\w+\.[\w.]+)`", row.split(" | ")[-1])}
+    assert len(named) > 35
+    called = set[str]()
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and (module := frame.f_globals.get("__name__", "")).startswith("ordermgmt."):
+            called.add(f"{module.removeprefix('ordermgmt.')}.{frame.f_code.co_qualname}")
+
+    sys.setprofile(note)
+    try:
+        run(page)
+    finally:
+        sys.setprofile(None)
+    assert named - called == set()
 
 
 def test_the_drawing_in_the_readme_is_the_one_that_decides() -> None:
