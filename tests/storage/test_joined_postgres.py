@@ -272,6 +272,13 @@ class TestWhatIsRefused:
             with pytest.raises(Misconfigured, match="synchronous_commit"):
                 shop.within(connection).handle(buy("A-1"))
 
+    def test_a_session_that_would_change_texts_is_refused_by_name(self, shop: OrderManagement, uri: str) -> None:
+        with (
+            psycopg.connect(uri, client_encoding="LATIN1") as connection,
+            pytest.raises(Misconfigured, match="client_encoding"),
+        ):
+            shop.within(connection).handle(buy("A-1"))
+
     def test_tables_are_not_made_in_the_hosts_transaction(self, uri: str, postgres: Server) -> None:
         from ordermgmt.storage.postgres.joined import JoinedPostgresStorage
 

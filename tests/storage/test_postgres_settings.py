@@ -1,15 +1,22 @@
 """A set-up that could lose what was acknowledged, or that cannot work, is refused with what to change."""
 
+import socket
+import time
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool
 
 from ordermgmt.errors import Misconfigured, OrderManagementError, StorageFailed
 from ordermgmt.storage import NewerSchema, PostgresStorage
 from ordermgmt.storage.postgres import sessions
+from ordermgmt.storage.postgres.sessions import address
+from ordermgmt.testing.conformance.storage import save, written
 from tests.servers import server
+
+NOTICING = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "connect_timeout")
 
 
 @pytest.fixture
@@ -86,6 +93,48 @@ def test_a_database_that_cannot_keep_every_text_is_refused(postgres, schema):
         refused(make_conninfo(postgres.uri, dbname=schema), "LATIN1.* ENCODING 'UTF8'")
     finally:
         postgres.do(f"DROP DATABASE {schema}")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_connections_of_the_hosts_that_would_change_texts_are_refused(postgres, schema, encoding):
+    with ConnectionPool(postgres.uri, kwargs={"client_encoding": encoding}, min_size=1, max_size=1) as pool:
+        refused(pool, "client_encoding is not UTF8.* set", schema=schema)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_connections_of_its_own_change_no_text_whatever_the_address_says(postgres, schema, monkeypatch, encoding):
+    monkeypatch.setenv("PGCLIENTENCODING", encoding)
+    with closing(PostgresStorage(make_conninfo(postgres.uri, client_encoding=encoding), schema=schema)) as storage:
+        save(storage, written("é"))
+        assert [entry.key for entry in storage.feed()] == [("order", "é")]
+
+
+def test_a_host_that_does_not_answer_is_left_for_the_next_one(postgres, schema):
+    """A machine that has vanished says nothing; nor does this one, and the second is asked in time."""
+    here = conninfo_to_dict(postgres.uri)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        both = make_conninfo(
+            postgres.uri,
+            host=f"127.0.0.1,{here['host']}",
+            port=f"{deaf.getsockname()[1]},{here.get('port', 5432)}",
+            target_session_attrs="read-write",
+        )
+        began = time.monotonic()
+        PostgresStorage(both, schema=schema, busy_timeout=timedelta(seconds=6)).close()
+        assert 1 < time.monotonic() - began < 6
+
+
+def test_a_connection_notices_that_the_servers_machine_is_gone():
+    told = conninfo_to_dict(address("postgresql://", 30))
+    idle, interval, count, unheard, connecting = (int(told[name] or 0) for name in NOTICING)
+    assert (idle + interval * count, unheard, connecting) == (30, 30_000, 10)
+
+
+def test_time_outs_that_the_host_has_named_are_kept(monkeypatch):
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "4")
+    told = conninfo_to_dict(address("host=a tcp_user_timeout=7000 application_name=till", 30))
+    assert (told["tcp_user_timeout"], told["connect_timeout"], told["application_name"]) == ("7000", "4", "till")
+    assert conninfo_to_dict(address("host=a connect_timeout=3", 30))["connect_timeout"] == "3"
 
 
 def test_a_user_without_rights_is_told_what_is_missing(postgres, schema):

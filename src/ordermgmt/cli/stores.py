@@ -184,7 +184,7 @@ def at_rest(where: str, schema: str) -> Generator[Store]:
 
         from ..storage.postgres.joined import PostgresSnapshot  # noqa: PLC0415 - as above
 
-        with psycopg.connect(where) as connection:
+        with psycopg.connect(where, client_encoding="UTF8") as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             yield PostgresSnapshot(connection, schema=schema)
         return

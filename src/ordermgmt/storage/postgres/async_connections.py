@@ -23,8 +23,8 @@ from ordermgmt.storage.postgres.sessions import (
     ATTEMPTS_MAX,
     CLOSED,
     RECONNECT_SECONDS,
+    address,
     all_lent,
-    checked_conninfo,
     failure,
     has_died,
     judging,
@@ -119,7 +119,7 @@ class AsyncOwn:
         idle_seconds: float,
     ) -> None:
         self.busy_seconds = busy_seconds
-        self._conninfo = checked_conninfo(conninfo)
+        self._conninfo = address(conninfo, busy_seconds)
         self._max = connections_max
         self._session = session(busy_seconds, statement_seconds, idle_seconds)
         self._wires = WeakKeyDictionary[AsyncConnection, Wire]()
@@ -164,9 +164,7 @@ class AsyncOwn:
 
     async def connect(self) -> AsyncConnection:
         before = cancellations()
-        connection = await psycopg.AsyncConnection.connect(
-            self._conninfo, autocommit=True, fallback_application_name="ordermgmt"
-        )
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
         try:
             heed(before)
             await drive_async(judging(), partial(act_async, connection))

@@ -23,8 +23,8 @@ from ordermgmt.storage.postgres.sessions import (
     ATTEMPTS_MAX,
     CLOSED,
     RECONNECT_SECONDS,
+    address,
     all_lent,
-    checked_conninfo,
     failure,
     has_died,
     judging,
@@ -130,7 +130,7 @@ class Own:
         idle_seconds: float,
     ) -> None:
         self.busy_seconds = busy_seconds
-        self._conninfo = checked_conninfo(conninfo)
+        self._conninfo = address(conninfo, busy_seconds)
         self._max = connections_max
         self._session = session(busy_seconds, statement_seconds, idle_seconds)
         self._wires = WeakKeyDictionary[Connection, Wire]()
@@ -180,7 +180,7 @@ class Own:
             time.sleep(RECONNECT_SECONDS)
 
     def connect(self) -> Connection:
-        connection = psycopg.connect(self._conninfo, autocommit=True, fallback_application_name="ordermgmt")
+        connection = psycopg.connect(self._conninfo, autocommit=True)
         try:
             judge(connection)
             connection.execute(self._session)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ordermgmt.engine.transaction import Key
 from ordermgmt.errors import (
@@ -28,6 +29,10 @@ SERVER_MIN = 140000
 RECONNECT_SECONDS = 0.1
 ATTEMPTS_MAX = 5
 """How many connections in a row may turn out to be dead before the caller hears of it."""
+SILENCE_MIN, SILENCE_MAX = 6.0, 3600.0
+"""Bounds of how many seconds without a sign of the server's machine mean that it is gone."""
+CONNECT_MAX = 10
+"""How many seconds a host has at most to answer before the next one is tried."""
 CLOSED = "this store is closed; open a new one"
 
 
@@ -80,13 +85,19 @@ def was_lost(error: psycopg.Error) -> bool:
 _SETTINGS = (
     b"SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('transaction_read_only'),"
     b" current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),"
-    b" current_setting('server_encoding')"
+    b" current_setting('server_encoding'), current_setting('client_encoding') = 'UTF8'"
 )
 
 
 def judging() -> Steps[None]:
     """Raise `Misconfigured` for a server that could lose what it acknowledged, or that cannot be a store at all."""
-    ((version, standby, read_only, synchronous, fsync, full_pages, encoding),) = yield Ask(_SETTINGS, [])
+    ((version, standby, read_only, synchronous, fsync, full_pages, encoding, in_utf8),) = yield Ask(_SETTINGS, [])
+    if not in_utf8:
+        # First, for it changes every text of this answer too.
+        raise Misconfigured(
+            "the connection's client_encoding is not UTF8, and texts would be changed on their way; set "
+            "client_encoding=UTF8 where your connections are made, or for this user or database"
+        )
     if version < SERVER_MIN:
         raise Misconfigured(f"the server is PostgreSQL {version // 10000}; 14 or newer is needed: upgrade it")
     if standby:
@@ -135,21 +146,35 @@ def _asked(steps: Generator[tuple[str, Sequence[Any]], Any, T]) -> Steps[T]:
         return told
 
 
-def checked_conninfo(conninfo: str) -> str:
-    """A connection string, if it is one."""
+def address(conninfo: str, busy_seconds: float) -> str:
+    """A connection string, if it is one, with what our own connections are opened with.
+
+    A machine that vanishes says nothing: without time-outs the system waits for it a quarter of an hour and longer, and
+    a second host that is named would never be asked.  What the host has set is left as it is.
+    """
     if not conninfo.strip() or "\0" in conninfo:
         raise Misconfigured(
             'the connection string is empty, or holds a NUL; give one like "postgresql://user@host:5432/shop", or '
             '"postgresql://" for what the PG… variables say'
         )
     try:
-        conninfo_to_dict(conninfo)
+        told = conninfo_to_dict(conninfo)
     except psycopg.Error as error:
         raise Misconfigured(
             f"this is no connection string ({_first_line(error)}); give one like "
             '"postgresql://user@host:5432/shop" or "host=… dbname=shop user=…"'
         ) from None
-    return conninfo
+    patience = min(max(busy_seconds, SILENCE_MIN), SILENCE_MAX)
+    third = int(patience / 3)
+    ours = {
+        "fallback_application_name": "ordermgmt",
+        "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", min(third, CONNECT_MAX)),
+        "keepalives_idle": third,
+        "keepalives_interval": third // 2,
+        "keepalives_count": 4,
+        "tcp_user_timeout": int(patience * 1000),
+    }
+    return make_conninfo("", **(ours | told | {"client_encoding": "UTF8"}))
 
 
 def session(busy_seconds: float, statement_seconds: float, idle_seconds: float) -> bytes:
@@ -158,7 +183,6 @@ def session(busy_seconds: float, statement_seconds: float, idle_seconds: float) 
         f"SET lock_timeout = {int(busy_seconds * 1000)}",
         f"SET statement_timeout = {int(statement_seconds * 1000)}",
         f"SET idle_in_transaction_session_timeout = {int(idle_seconds * 1000)}",
-        "SET client_encoding = 'UTF8'",
         # Only our own statements run here, and all of them look a few keys up: one plan each, and no reading of
         # whole tables because a table was small when the plan was made.
         "SET plan_cache_mode = force_generic_plan",
