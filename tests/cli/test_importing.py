@@ -32,7 +32,7 @@ def test_good_rows_are_placed_and_bad_ones_told(orders: Path, capsys: pytest.Cap
     assert main(asked(orders, "--stock", "force", "--report", str(report))) == 1
 
     assert "row 3, quantity (order 2)" in (told := capsys.readouterr().out)
-    assert "2 orders: 1 placed, 0 there already, 1 rows refused; 2 pieces booked in" in told
+    assert "2 orders: 1 placed, 0 there already, 1 row refused; 2 pieces booked in" in told
     assert json.loads(report.read_text())["field"] == "quantity"
     with OrderManagement(storage=SqliteStorage(orders.with_name("shop.db"))) as shop:
         assert [order.external for order in shop.find(Order)] == ["1"]

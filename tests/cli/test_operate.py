@@ -286,7 +286,7 @@ class TestEffects:
         assert code == 0
         assert "ready" in out
         assert "Authorise" in out
-        assert run("effects", "run", "--app", "webshop:shop")[1].startswith("1 calls: 1 succeeded")
+        assert run("effects", "run", "--app", "webshop:shop")[1].startswith("1 call: 1 succeeded")
         assert run("effects", "list", "--app", "webshop:shop")[1] == "nothing is open\n"
 
     def test_a_parked_effect_is_tried_again(self, run: Run, parked: str) -> None:

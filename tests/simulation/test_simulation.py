@@ -191,7 +191,7 @@ def _unclaimed(self, plans, now, *, patient):
 def test_the_command_prints_what_happened_and_what_never_did(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--steps", "40", "--seeds", "1", "--quiet"]) == 0  # one world again: most kinds never happen in it
     told = capsys.readouterr().out
-    assert "1 worlds, " in told
+    assert "1 world, " in told
     assert "never happened: " in told
 
 

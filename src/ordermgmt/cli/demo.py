@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pendulum
 
 from ..engine.discrepancies import Discrepancy
+from ..engine.messages import counted
 from ..engine.ports import ManualClock
 from ..errors import Misconfigured
 from ..management import OrderManagement
@@ -155,11 +156,13 @@ def _tell(paper: Paper, shop: OrderManagement, payments: FakePayments, seconds: 
         events, last = events + len(page), page[-1].position
     kept = Money.of_minor(sum(account.kept for account in payments.accounts.values()), "EUR")
     paper.line(
-        f"3 orders, {events} events. {len(payments.requests)} requests to the card provider, "
+        f"3 orders, {counted(events, 'event')}. {counted(len(payments.requests), 'request')} to the card provider, "
         f"{len(payments.asked_twice)} executed twice; it holds {kept} for us."
     )
     discrepancies = len(shop.find(Discrepancy, status="open"))
-    paper.line(f"{discrepancies} discrepancies. Played, and saved in SQLite, in {seconds:.2f} s.")
+    paper.line(
+        f"{counted(discrepancies, 'discrepancy', 'discrepancies')}. Played, and saved in SQLite, in {seconds:.2f} s."
+    )
 
 
 def _tell_stock(paper: Paper, shop: OrderManagement) -> None:

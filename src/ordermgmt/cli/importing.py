@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from ..engine.messages import counted
 from ..errors import Misconfigured
 from ..importing import ERRORS, STOCK, ImportReport, RefusedRow, import_orders
 from ..management import OrderManagement
@@ -84,9 +85,10 @@ def _tell(paper: Paper, report: ImportReport) -> None:
     for row in _in_order(report)[:SHOWN_MAX]:
         paper.line(str(row))
     if (more := len(report.refused) - SHOWN_MAX) > 0:
-        paper.line(f"… and {more:,} more rows; --report FILE holds all of them")
+        paper.line(f"… and {counted(more, 'more row')}; --report FILE holds all of them")
     booked_in = sum(report.received.values())
     paper.line(
-        f"{report.orders:,} orders: {report.placed:,} placed, {report.already:,} there already, "
-        f"{len(report.refused):,} rows refused" + (f"; {booked_in:,} pieces booked in" if booked_in else "")
+        f"{counted(report.orders, 'order')}: {report.placed:,} placed, {report.already:,} there already, "
+        f"{counted(len(report.refused), 'row')} refused"
+        + (f"; {counted(booked_in, 'piece')} booked in" if booked_in else "")
     )

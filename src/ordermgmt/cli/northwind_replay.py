@@ -19,7 +19,7 @@ from pendulum import DateTime
 
 from ..engine.discrepancies import Discrepancy
 from ..engine.effects import Intent
-from ..engine.messages import Command
+from ..engine.messages import Command, counted
 from ..engine.ports import ManualClock
 from ..errors import CommandIdReused
 from ..management import OrderManagement
@@ -48,7 +48,7 @@ def replay_northwind(paper: Paper, source: Path, db: str, schema: str, limit: in
     began = time.perf_counter()
     found = sales(source, limit)
     progress = Progress(sys.stderr)
-    progress.say(f"read {len(found):,} orders of {source.name}")
+    progress.say(f"read {counted(len(found), 'order')} of {source.name}")
     clock = ManualClock(min(sale.ordered for sale in found))
     shop = OrderManagement(
         storage=made(db, schema), actor="replay", clock=clock, gateways={"card": SteadyPayments(clock)}
@@ -170,15 +170,15 @@ def _account(shop: OrderManagement, found: list[Sale]) -> dict[str, Any]:
     live = sum(1 for status in LIVE for _ in every(shop, Intent, status=status))
     discrepancies = sum(1 for _ in every(shop, Discrepancy, status="open"))
     checks = {
-        f"{complete + opened} orders are complete or open, {len(found)} were placed": complete + opened == len(found),
-        f"{complete} orders are complete, {shipped} were shipped": complete == shipped,
-        f"{wrong} orders are not paid exactly, or not where they should be": not wrong,
-        f"{unexplained} orders do not explain their amount": not unexplained,
+        f"{complete + opened:,} of {counted(len(found), 'order')} complete or open": complete + opened == len(found),
+        f"{complete:,} of {counted(shipped, 'shipped order')} complete": complete == shipped,
+        f"{counted(wrong, 'order is', 'orders are')} not paid exactly, or not where they should be": not wrong,
+        f"{counted(unexplained, 'order does', 'orders do')} not explain what is charged": not unexplained,
         f"{captured} captured and {authorised} authorised are not {charged} charged": captured + authorised == charged,
-        f"{freight} of freight were charged": freight == sum(sale.freight.minor for sale in found),
-        f"{stock_left} pieces are on the shelf, {waiting} are waited for": stock_left == waiting,
-        f"{live} requests are unanswered": not live,
-        f"{discrepancies} discrepancies are open": not discrepancies,
+        f"{freight} cents of freight charged": freight == sum(sale.freight.minor for sale in found),
+        f"{counted(stock_left, 'piece is', 'pieces are')} on the shelf, {waiting:,} waited for": stock_left == waiting,
+        f"{counted(live, 'request is', 'requests are')} unanswered": not live,
+        f"{counted(discrepancies, 'discrepancy is', 'discrepancies are')} open": not discrepancies,
     }
     if problems := [told for told, holds in checks.items() if not holds]:
         raise ReplayFailed("the books do not balance: " + "; ".join(problems))

@@ -18,6 +18,7 @@ from attrs import define, field
 from pendulum import DateTime
 
 from ..engine.instants import in_utc
+from ..engine.messages import counted
 from ..errors import InvalidInput
 from ..money import UnitPrice
 from ..orders.port import Item
@@ -184,7 +185,9 @@ class OnlineRetail:
                     )
                 for number, cells in enumerate(reader, 1):
                     if len(cells) != len(COLUMNS):
-                        raise InvalidInput(f"{self._path}, row {number}: {len(cells)} cells instead of {len(COLUMNS)}")
+                        raise InvalidInput(
+                            f"{self._path}, row {number}: {counted(len(cells), 'cell')} instead of {len(COLUMNS)}"
+                        )
                     yield number, cells
 
     def _sold(self, number: int, cells: list[str]) -> Row | str:

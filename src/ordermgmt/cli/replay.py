@@ -19,7 +19,7 @@ from attrs import define
 
 from ..engine.discrepancies import Discrepancy
 from ..engine.effects import Intent
-from ..engine.messages import Command
+from ..engine.messages import Command, counted
 from ..engine.ports import ManualClock
 from ..errors import CommandIdReused, OrderManagementError
 from ..management import OrderManagement
@@ -69,7 +69,7 @@ def replay(paper: Paper, source: Path, db: str, schema: str, limit: int | None) 
     with shop:
         done = finish_what_was_begun(shop, clock)
         if done:
-            progress.say(f"{len(done):,} orders are complete already")
+            progress.say(f"{counted(len(done), 'order is', 'orders are')} complete already")
         _receive(shop, survey)
         lived = 0
         # Deciding makes no cycles of references: the collector would look at every batch many times and find nothing.
@@ -180,13 +180,13 @@ def _account(shop: OrderManagement, survey: Survey) -> dict[str, Any]:
     live = sum(1 for status in LIVE for _ in every(shop, Intent, status=status))
     discrepancies = sum(1 for _ in every(shop, Discrepancy, status="open"))
     checks = {
-        f"{complete} orders are complete, {survey.orders} were placed": complete == survey.orders,
-        f"{captured} pence were captured, {survey.charged} charged": captured == survey.charged,
-        f"{wrong} orders were not paid exactly": not wrong,
-        f"{stock_left} pieces are left on the shelf": not stock_left,
-        f"{live} requests are unanswered": not live,
-        f"{discrepancies} discrepancies are open": not discrepancies,
-        f"{survey.rows} rows were read": survey.rows == survey.lines + sum(survey.skipped.values()),
+        f"{complete:,} of {counted(survey.orders, 'order')} complete": complete == survey.orders,
+        f"{captured} pence captured, {survey.charged} charged": captured == survey.charged,
+        f"{counted(wrong, 'order was', 'orders were')} not paid exactly": not wrong,
+        f"{counted(stock_left, 'piece is', 'pieces are')} left on the shelf": not stock_left,
+        f"{counted(live, 'request is', 'requests are')} unanswered": not live,
+        f"{counted(discrepancies, 'discrepancy is', 'discrepancies are')} open": not discrepancies,
+        f"{counted(survey.rows, 'row')} read": survey.rows == survey.lines + sum(survey.skipped.values()),
     }
     if problems := [told for told, holds in checks.items() if not holds]:
         raise ReplayFailed("the books do not balance: " + "; ".join(problems))
@@ -258,7 +258,7 @@ class Progress:
 
     def show(self, done: int, of: int, a_second: float) -> None:
         """How far it is."""
-        text = f"{done:,} of {of:,} orders, {a_second:.0f} a second"
+        text = f"{done:,} of {counted(of, 'order')}, {a_second:.0f} a second"
         last = done == of
         if self.out.isatty():
             print(f"\r{text}\x1b[K", end="\n" if last else "", file=self.out, flush=True)

@@ -9,7 +9,7 @@ from pendulum import DateTime
 
 from ..changes import messages as changes
 from ..changes.model import OrderChange
-from ..engine.messages import Event
+from ..engine.messages import Event, counted
 from ..management import OrderManagement
 from ..money import Money
 from ..orders import amended, drafts, holds
@@ -60,17 +60,17 @@ class Whole:
         """An amount of this order."""
         return Money.of_minor(minor, self.order.currency)
 
-    def units(self, counted: Iterable[tuple[str, int]]) -> str:
+    def units(self, moved: Iterable[tuple[str, int]]) -> str:
         """``2 × mug, 1 × teapot``: units by line id, in the words of the shelf."""
         by_sku = dict[str, int]()
-        for line_id, n in counted:
+        for line_id, n in moved:
             sku = self.order.lines[line_id].sku
             by_sku[sku] = by_sku.get(sku, 0) + n
         told = [f"{n} × {sku}" for sku, n in by_sku.items()]
         more = len(told) - LINES_TOLD_MAX
         if more > 1:
             units = sum(list(by_sku.values())[LINES_TOLD_MAX:])
-            told = [*told[:LINES_TOLD_MAX], f"{units} units of {more} other items"]
+            told = [*told[:LINES_TOLD_MAX], f"{counted(units, 'unit')} of {counted(more, 'other item')}"]
         return ", ".join(told)
 
 
@@ -141,7 +141,7 @@ def _entered(what: str) -> Tell:
     def tell(one: Recorded, event: orders.OrderEntered, whole: Whole) -> str:
         told = [f"{line.quantity} × {line.sku}" for line in event.lines]
         if len(told) > LINES_TOLD_MAX + 1:
-            told = [*told[:LINES_TOLD_MAX], f"{len(told) - LINES_TOLD_MAX} more lines"]
+            told = [*told[:LINES_TOLD_MAX], counted(len(told) - LINES_TOLD_MAX, "more line")]
         total = sum(line.minor for line in event.lines) + sum(charge.minor for charge in event.charges)
         return f"{what}: {', '.join(told)}\n{Money.of_minor(total, event.currency)}"
 

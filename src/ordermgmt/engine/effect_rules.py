@@ -48,7 +48,7 @@ from .effects import (
     Unknown,
 )
 from .instants import later, to_text
-from .messages import Event, Replies, check_name
+from .messages import Event, Replies, check_name, counted
 
 BACKOFF_FIRST = timedelta(seconds=1)
 BACKOFF_MAX = timedelta(hours=1)
@@ -130,7 +130,9 @@ def _settled(intent: Intent, outcome: Outcome, jitter: float, at: DateTime) -> E
         case _:
             cause = outcome.cause if isinstance(outcome, Unknown) else ""
             if intent.attempts >= ATTEMPTS_MAX:
-                return EffectParked(reason=f"{intent.attempts} attempts without an answer; the last: {cause}")
+                return EffectParked(
+                    reason=f"{counted(intent.attempts, 'attempt')} without an answer; the last: {cause}"
+                )
             return EffectLost(cause=cause, due=at + backoff(intent.attempts, jitter))
 
 
@@ -145,7 +147,7 @@ def _defer(command: DeferEffect, state: Intent | None, seen: Seen, at: DateTime)
     if intent.ended or intent.status == "parked" or command.token != intent.token:
         return
     if intent.attempts >= ATTEMPTS_MAX and intent.status == "sending":
-        yield EffectParked(reason=f"{intent.attempts} attempts without an answer; the last: {command.why}")
+        yield EffectParked(reason=f"{counted(intent.attempts, 'attempt')} without an answer; the last: {command.why}")
     elif intent.status == "sending":
         yield EffectLost(cause=command.why, due=command.until, looks=intent.looks + 1 if command.looked else 0)
     elif intent.due <= at:

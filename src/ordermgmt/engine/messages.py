@@ -211,6 +211,11 @@ def shorten(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number with what it counts: ``1 unit``, ``2 units``; where an s does not do, `many` says what does."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
+
+
 def checked_id(_instance: object, attribute: Any, value: Any) -> None:
     """An attrs validator: see `check_id`."""
     check_id(value, attribute.name)

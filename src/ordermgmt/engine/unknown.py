@@ -22,6 +22,7 @@ from pendulum import DateTime
 from ..values import frozen
 from .adapters import Capabilities
 from .effects import Intent
+from .messages import counted
 
 MARGIN = timedelta(minutes=5)
 """How much earlier than the provider says a key counts as forgotten, at least: clocks differ."""
@@ -77,7 +78,7 @@ def not_there(intent: Intent, can: Capabilities, now: DateTime) -> Step:
             return Step("renew", f"unknown to the provider {now - intent_sent(intent, now)} after it was sent")
         return Step("wait", "a late request may still arrive", dead + JUST_AFTER)
     if now > dead and intent.looks + 1 >= LOOKS_NEEDED:
-        return Step("renew", f"unknown to the provider in {intent.looks + 1} lookups, the last {now}")
+        return Step("renew", f"unknown to the provider in {counted(intent.looks + 1, 'lookup')}, the last {now}")
     return Step("wait", "a second lookup must agree", max(dead, now + max(can.lookup_lag, LOOK_AGAIN_AFTER)))
 
 

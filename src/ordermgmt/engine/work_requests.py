@@ -14,7 +14,7 @@ from pendulum import DateTime
 from ..values import frozen
 from .adapters import Adapter
 from .effects import Intent
-from .messages import Command, Effect
+from .messages import Command, Effect, counted
 from .transaction import Key, Query
 
 
@@ -118,9 +118,12 @@ class Report:
 
     def __str__(self) -> str:
         told = (
-            f"{self.sent} calls: {self.succeeded} succeeded, {self.failed} failed, {self.waiting} to be asked again, "
-            f"{self.parked} parked; {self.laters} later commands, {self.notices} notices"
+            f"{counted(self.sent, 'call')}: {self.succeeded} succeeded, {self.failed} failed, "
+            f"{self.waiting} to be asked again, {self.parked} parked; "
+            f"{counted(self.laters, 'later command')}, {counted(self.notices, 'notice')}"
         )
         if self.suspended:
             told += "; sending is suspended until all providers are reconciled"
-        return f"{told}; {self.foreign} effects of another installation left alone" if self.foreign else told
+        if self.foreign:
+            told += f"; {counted(self.foreign, 'effect')} of another installation left alone"
+        return told

@@ -38,7 +38,7 @@ from .inbox import ApplyMessage, KeepMessage, Message
 from .instants import to_text
 from .laters import Reminder, RunLater
 from .meanings import in_doubt, meaning_of, news_of, sound
-from .messages import TEXT_MAX, News
+from .messages import TEXT_MAX, News, counted
 from .recovery import THE_ONE, Sending
 from .requests import Result
 from .transaction import Found, Key, Query, Row
@@ -255,7 +255,9 @@ class Worker:
             return _Plan(intent, Step("wait", f"this shop has no adapter {name!r} among its {family}", now + NOT_OURS))
         if intent.status == "sending" and intent.attempts >= ATTEMPTS_MAX:
             # A request that ends its worker each time must not end every worker for ever.
-            return _Plan(intent, Step("park", f"{intent.attempts} workers did not live to tell what became of it"))
+            return _Plan(
+                intent, Step("park", f"{counted(intent.attempts, 'worker')} did not live to tell what became of it")
+            )
         # A lease that has run out means that nobody knows, just as if an attempt had said so.
         seen = changed(intent, doubtful=True) if intent.status == "sending" else intent
         return _Plan(intent, next_step(seen, self._adapter(intent).capabilities, now), request)

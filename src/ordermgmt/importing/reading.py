@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, BinaryIO, NoReturn, cast
 
+from ..engine.messages import counted
 from .model import RefusedRow, Told, Unreadable
 from .rows import ADDRESS_FIELDS, LINE_FIELDS, ORDER_FIELDS
 
@@ -135,7 +136,7 @@ def _csv(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Told | RefusedRo
             continue
         number, values = one
         if len(values) != len(columns):
-            yield _refused(number, f"the row has {len(values)} fields, the first row names {len(columns)}")
+            yield _refused(number, f"the row has {counted(len(values), 'field')}, the first row names {len(columns)}")
             place = columns.index("reference")
             broken = broken or (bool(order) and _may_belong(values, place, order[0][1]))
             continue

@@ -13,7 +13,7 @@ from typing import Any, cast
 from attrs import field
 
 from ..engine.capability import changed
-from ..engine.messages import check_id, check_text, is_listed, shorten
+from ..engine.messages import check_id, check_text, counted, is_listed, shorten
 from ..errors import InvalidInput, NotFound, Refused
 from ..money import CurrencyMismatch, Money, UnitPrice, check_quantity
 from ..values import error, frozen
@@ -198,8 +198,9 @@ class BelowMoved(Refused):
     def message(self) -> str:
         told = ", ".join(f"{n} {bucket}" for bucket, n in self.standing)
         return (
-            f"order {self.order_id}, line {self.line_id}: cannot be made {self.wanted}, {self.moved} units have moved "
-            f"already ({told}); leave those, or put them back first"
+            f"order {self.order_id}, line {self.line_id}: cannot be made {self.wanted}, "
+            f"{counted(self.moved, 'unit has', 'units have')} moved already ({told}); "
+            "leave those, or put them back first"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..engine.messages import counted
 from ..money import cumulative
 from ..values import frozen
 from .lifecycle import GONE_OUT, UNIT_ARROWS
@@ -27,7 +28,7 @@ def walk(units: dict[str, int], source: str, arrow: str, quantity: int) -> None:
     """Move units that stand in `source` along an arrow, in place: this runs for every line of every move."""
     left = units.get(source, 0) - quantity
     if left < 0:
-        raise ValueError(f"{quantity} units cannot {arrow}: {-left} of them do not stand in {source}")
+        raise ValueError(f"{counted(quantity, 'unit')} cannot {arrow}: only {left + quantity} there in {source}")
     if left:
         units[source] = left
     else:

@@ -8,7 +8,7 @@ from typing import Any
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, evolved, require
-from ..engine.messages import Event, Key
+from ..engine.messages import Event, Key, counted
 from ..errors import InvalidInput, NotFound, Refused
 from ..money import Money
 from ..stock.messages import stock_key
@@ -78,7 +78,7 @@ class AlreadyShipped(Refused):
     @property
     def message(self) -> str:
         return (
-            f"{self.shipped} units of order {self.order_id} have left the house; "
+            f"order {self.order_id}: {counted(self.shipped, 'unit has', 'units have')} left the house; "
             f"{self.cancellable} can still be cancelled (CancelUnits)"
         )
 
@@ -96,8 +96,9 @@ class NotEnoughUnits(Refused):
     @property
     def message(self) -> str:
         return (
-            f"order {self.order_id}, line {self.line_id}: {self.wanted} units are to walk '{self.arrow}', "
-            f"but only {self.there} stand where that starts; ask for no more than these"
+            f"order {self.order_id}, line {self.line_id}: {counted(self.wanted, 'unit is', 'units are')} to walk "
+            f"'{self.arrow}', but only {counted(self.there, 'stands', 'stand')} where that starts; "
+            "ask for no more than these"
         )
 
 

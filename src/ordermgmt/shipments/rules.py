@@ -8,7 +8,7 @@ from typing import Any
 from pendulum import DateTime
 
 from ..engine.capability import Evolve, Seen, as_type, changed, evolved, require
-from ..engine.messages import Event, Key, Personal
+from ..engine.messages import Event, Key, Personal, counted
 from ..errors import AlreadyExists, InvalidInput, NotFound, Refused
 from ..orders.messages import order_key
 from ..orders.model import Address, Order
@@ -112,8 +112,9 @@ class OverPlanned(Refused):
     @property
     def message(self) -> str:
         return (
-            f"order {self.order_id}, line {self.line_id}: {self.planned} units would be planned into parcels, "
-            f"but only {self.reserved} are reserved; plan fewer, or cancel a parcel they are in (CancelShipment)"
+            f"order {self.order_id}, line {self.line_id}: {counted(self.planned, 'unit')} would be planned into "
+            f"parcels, but only {counted(self.reserved, 'is', 'are')} reserved; "
+            "plan fewer, or cancel a parcel they are in (CancelShipment)"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pendulum import DateTime
 
 from ..engine.capability import Decide, Evolve, Seen, as_type, changed, evolved, require
-from ..engine.messages import Command, Event, Key
+from ..engine.messages import Command, Event, Key, counted
 from ..errors import Refused
 from ..values import error, unchecked
 from .messages import (
@@ -67,7 +67,8 @@ class NotThatMany(Refused):
 
     @property
     def message(self) -> str:
-        return f"{self.wanted} of {self.sku} at {self.location} cannot be taken: only {self.there} are {self.what}"
+        there = counted(self.there, "is", "are")
+        return f"{self.wanted} of {self.sku} at {self.location} cannot be taken: only {there} {self.what}"
 
 
 @error

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol, TextIO
 
+from ordermgmt.engine.messages import counted
 from ordermgmt.engine.transaction import UNFINISHED, Entry, Key, PersonalValue, Query, Row, Storage
 from ordermgmt.errors import Misconfigured, StorageFailed
 from ordermgmt.values import frozen
@@ -77,8 +78,9 @@ class Moved:
 
     def __str__(self) -> str:
         return (
-            f"{self.events} events, {self.rows} rows, {self.index_values} index values, "
-            f"{self.personal_values} personal values; sha256 {self.fingerprint}"
+            f"{counted(self.events, 'event')}, {counted(self.rows, 'row')}, "
+            f"{counted(self.index_values, 'index value')}, {counted(self.personal_values, 'personal value')}; "
+            f"sha256 {self.fingerprint}"
         )
 
 
@@ -193,8 +195,8 @@ def _lines(store: Movable, progress: Progress | None) -> Iterator[str]:
                 yield _json({"r": [*row.key, row.version, _text(row.doc), row.head, row.at]})
     if events != seen:
         raise StorageFailed(
-            f"the feed tells {events} events, and the states come of {seen}: somebody writes to the store, or something"
-            " is missing there, and `verify` tells what"
+            f"the feed tells {counted(events, 'event')}, and the states come of {seen}: somebody writes to the "
+            "store, or something is missing there, and `verify` tells what"
         )
     for value in _told_of("index values", progress, _index(store)):
         yield _json({"i": value})

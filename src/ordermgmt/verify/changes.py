@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..changes.model import OrderChange
+from ..engine.messages import counted
 from ..orders.model import Order
 from ..orders.settlement import ENDED
 from ..orders.stretches import amount
@@ -38,8 +39,8 @@ def amendment_laws(view: View, order: Order) -> Findings:
     for line in order.lines.values():
         units = sum(stretch.units for stretch in line.stretches)
         if line.stretches and (units, amount(line.stretches)) != (line.quantity, line.minor):
-            carried = f"{amount(line.stretches)} over {units} units"
+            carried = f"{amount(line.stretches)} over {counted(units, 'unit')}"
             yield "M7", f"line {line.line_id}: its stretches carry {carried}, it {line.minor} over {line.quantity}"
         for stretch in line.stretches:
             if stretch.units < 1 or stretch.first < 0 or stretch.first + stretch.units > stretch.of:
-                yield "M7", f"line {line.line_id}: there is no such stretch of {stretch.of} units: {stretch}"
+                yield "M7", f"line {line.line_id}: there is no such stretch of {counted(stretch.of, 'unit')}: {stretch}"

@@ -11,7 +11,7 @@ from attrs import define
 from ..engine.capability import Capability
 from ..engine.codec import Opaque, chain
 from ..engine.effects import EffectPlanned, Intent
-from ..engine.messages import Event
+from ..engine.messages import Event, counted
 from ..engine.transaction import Entry, Key, Row
 from ..errors import NotFound, StorageFailed
 from ..orders.messages import UnitsMoved
@@ -76,7 +76,7 @@ def _history(view: View, row: Row, *, arrows: bool) -> Iterator[Breach]:
     while story.version < row.version:
         page = view.storage.history(row.key, after=story.version, limit=min(PAGE, row.version - story.version))
         if not page:
-            yield Breach("J1", *row.key, f"its history ends with {story.version} of {row.version} events")
+            yield Breach("J1", *row.key, f"its history ends with {story.version} of {counted(row.version, 'event')}")
             return
         for entry in page:
             for law, explanation in _next(view, capability, story, entry, witnesses, arrows=arrows):
@@ -335,8 +335,9 @@ class _Out:
                     if content.order_id == state.order_id:
                         carried[content.line_id] = carried.get(content.line_id, 0) + content.quantity
         for line_id, n in self._out.items():
-            if n != carried.get(line_id, 0):
-                yield "Q2", f"line {line_id}: {n} units were handed over, {carried.get(line_id, 0)} went in parcels"
+            if n != (parcelled := carried.get(line_id, 0)):
+                handed = counted(n, "unit was", "units were")
+                yield "Q2", f"line {line_id}: {handed} handed over, {parcelled} went in parcels"
 
 
 class _Labels:

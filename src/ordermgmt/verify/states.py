@@ -12,6 +12,7 @@ from ..engine.approvals import Approval
 from ..engine.effects import Intent
 from ..engine.instants import from_text
 from ..engine.laters import Reminder
+from ..engine.messages import counted
 from ..engine.transaction import Key
 from ..errors import NotFound
 from ..money import AMOUNT_MINOR_MAX, cumulative
@@ -139,7 +140,7 @@ def _order(view: View, order: Order) -> Findings:
     yield from price_laws(order)
     yield from amendment_laws(view, order)
     if order.status in ENDED and (left := order.count(*IN_THE_HOUSE)):
-        yield "C4", f"it is {order.status}, but {left} units still stand in the house"
+        yield "C4", f"it is {order.status}, but {counted(left, 'unit still stands', 'units still stand')} in the house"
     yield from _claims(view, order)
     yield from _tallies(view, order)
     yield from _parcels(view, order)
@@ -192,7 +193,8 @@ def _claims(view: View, order: Order) -> Findings:
         claim = claims.get(line.line_id)
         claimed = claim.quantity if claim is not None else 0
         if line.kind == "stocked" and claimed != standing:
-            yield "S3", f"line {line.line_id}: {standing} units are set aside, {claimed} are claimed"
+            aside = counted(standing, "unit is", "units are")
+            yield "S3", f"line {line.line_id}: {aside} set aside, and {claimed} claimed"
         if claim is not None and (claim.sku, claim.location) != (line.sku, line.location):
             yield "S3", f"line {line.line_id} of {line.sku} claims {claim.sku} at {claim.location}"
     if stray := set(claims) - set(order.lines):
@@ -238,11 +240,12 @@ def _parcels(view: View, order: Order) -> Findings:
     for (line_id, bucket), n in inside.items():
         standing = order.lines[line_id].count(bucket)
         if n > standing:
-            yield "Q2", f"line {line_id}: parcels hold {n} units that are {bucket}, but only {standing} are"
+            yield "Q2", f"line {line_id}: {counted(standing, 'unit is', 'units are')} {bucket}, but parcels hold {n}"
     for line in order.lines.values():
-        out = line.count(*GONE_OUT)
-        if line.kind == "stocked" and out > gone.get(line.line_id, 0):
-            yield "Q2", f"line {line.line_id}: {out} units have left the house, {gone.get(line.line_id, 0)} in parcels"
+        out, carried = line.count(*GONE_OUT), gone.get(line.line_id, 0)
+        if line.kind == "stocked" and out > carried:
+            left = counted(out, "unit has", "units have")
+            yield "Q2", f"line {line.line_id}: {left} left the house, {carried} in parcels"
 
 
 def _reservation(view: View, reservation: Reservation) -> Findings:
@@ -250,14 +253,12 @@ def _reservation(view: View, reservation: Reservation) -> Findings:
         yield "S3", f"claims of nothing: {', '.join(bad)}"
     held = reservation.status in ("held", "committed")
     if reservation.claims and not held:
-        yield "S3", f"it is {reservation.status}, but still claims {len(reservation.claims)} lines"
+        yield "S3", f"it is {reservation.status}, but still has {counted(len(reservation.claims), 'claim')}"
     for claim in reservation.claims.values():
         stock = view.state("stock", stock_id(claim.sku, claim.location))
         if isinstance(stock, Stock) and stock.reserved < claim.quantity:
-            yield (
-                "S2",
-                f"it claims {claim.quantity} of {claim.sku} at {claim.location}, where {stock.reserved} are promised",
-            )
+            promised = counted(stock.reserved, "is", "are")
+            yield "S2", f"it claims {claim.quantity} of {claim.sku} at {claim.location}, where {promised} promised"
     order = view.state("order", reservation.order_id)
     if order is None and reservation.status == "committed":
         yield "S3", "its order does not exist"
@@ -330,7 +331,7 @@ def _intent(view: View, intent: Intent) -> Findings:
     if intent.status in ("sending", "succeeded") and intent.first_sent is None and not intent.ended:
         yield "E7", "it is being sent, but nobody noted when"
     if intent.attempts < 0 or intent.attempts > intent.token:
-        yield "E9", f"it counts {intent.attempts} attempts in {intent.token} claims"
+        yield "E9", f"it counts {counted(intent.attempts, 'attempt')} in {counted(intent.token, 'claim')}"
     row = view.row(("effect", intent.effect_id))
     if intent.status == "unknown" and row is not None and intent.due - from_text(row.at) > WAIT_MAX:
         yield "E9", f"it is tried again only at {intent.due}, more than {WAIT_MAX} after {row.at}"

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from ..engine.capability import Capability
 from ..engine.codec import from_json
+from ..engine.messages import counted
 from ..engine.transaction import Found, Key, Query, Row
 from ..engine.working_set import Decided
 from ..errors import StorageBusy, StorageFailed
@@ -53,8 +54,10 @@ class Report:
         return self
 
     def __str__(self) -> str:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in self.entities.items() if n) or "nothing"
-        lines = [f"{'no breach' if self.ok else f'{self.found} BREACHES'} in {kinds}; {self.events} events"]
+        kinds = ", ".join(f"{kind} {n:,}" for kind, n in self.entities.items() if n) or "nothing"
+        found = "no breach" if self.ok else counted(self.found, "BREACH", "BREACHES")
+        entities = counted(sum(self.entities.values()), "entity", "entities")
+        lines = [f"{found} in {entities} and {counted(self.events, 'event')} ({kinds})"]
         lines += [f"  {breach}" for breach in self.breaches]
         if self.found > len(self.breaches):
             lines.append(f"  … and {self.found - len(self.breaches)} more")
@@ -201,7 +204,7 @@ def _promises(shop: Verifiable, claimed: dict[str, int]) -> Iterator[Breach]:
                 _add(again, reservation)
         suspects = {row: n for row, n in _disagreeing(shop, again).items() if row in suspects}
     for row, (reserved, n) in sorted(suspects.items()):
-        yield Breach("S2", "stock", row, f"{reserved} are promised, but the orders claim {n}")
+        yield Breach("S2", "stock", row, f"{counted(reserved, 'is', 'are')} promised, but the orders claim {n}")
 
 
 def _disagreeing(shop: Verifiable, claimed: dict[str, int]) -> dict[str, tuple[int, int]]:
@@ -235,7 +238,7 @@ def _feed(shop: Verifiable, report: Report) -> Iterator[Breach]:
             if row is None or row.version < entry.version:
                 yield Breach("J1", *key, f"event {entry.version} is told, and its state does not know it")
     if told < report.events:
-        yield Breach("J1", "feed", "", f"it tells {told} events, the entities have {report.events}")
+        yield Breach("J1", "feed", "", f"it tells {counted(told, 'event')}, the entities have {report.events}")
 
 
 def _command_ids(shop: Verifiable, report: Report) -> Iterator[Breach]:

@@ -196,8 +196,7 @@ def session(busy_seconds: float, statement_seconds: float, idle_seconds: float) 
 def all_lent(connections_max: int, busy_seconds: float) -> StorageBusy:
     """What is raised where no connection came free in time."""
     return StorageBusy(
-        f"all {connections_max} connections were in use for {busy_seconds:g} s; try again, or allow more "
-        "(connections_max)"
+        f"no connection came free in {busy_seconds:g} s; try again, or allow more (connections_max={connections_max})"
     )
 
 

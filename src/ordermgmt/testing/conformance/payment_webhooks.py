@@ -17,6 +17,7 @@ from pendulum import DateTime
 from ordermgmt.engine.adapters import Notice, WebhookRejected
 from ordermgmt.payments.model import CHARGED_BACK, EXPIRED
 
+from ...engine.messages import counted
 from .contract import Contract
 from .till import Till, deeds
 
@@ -179,4 +180,4 @@ class PaymentWebhooksContract(Contract, declares=True):
             return
         except Exception as problem:
             raise AssertionError(f"it must raise WebhookRejected, and raised {type(problem).__name__}") from problem
-        raise AssertionError(f"it was accepted: {len(told)} notices from headers {dict(headers)}")
+        raise AssertionError(f"it was accepted: {counted(len(told), 'notice')} from headers {dict(headers)}")

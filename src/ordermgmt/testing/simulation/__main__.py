@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from itertools import count, islice
 
+from ...engine.messages import counted
 from .many import Summary, ordinary, run_many
 
 ENOUGH = 100
@@ -39,7 +40,10 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def _progress(summary: Summary) -> None:
     if summary.worlds % 20 == 0:
-        told = f"{summary.worlds} worlds, {summary.steps:,} steps, {len(summary.failures)} breaches"
+        told = (
+            f"{counted(summary.worlds, 'world')}, {counted(summary.steps, 'step')}, "
+            f"{counted(len(summary.failures), 'breach', 'breaches')}"
+        )
         print(f"\r{told}", end="", file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import verify
 from ...engine.effects import Intent
+from ...engine.messages import counted
 from ...engine.work_requests import Call
 from ...orders.entry import PlaceOrder
 from ...orders.following import balance
@@ -153,7 +154,8 @@ class Judgement:
         if not left and order.count(*GONE_OUT) and kept != order.due.minor and not on_account:
             self.breach("M6", f"{id} has all its units out and keeps {kept}, due are {order.due}")
         if order.count("shipped") and all(self._arrived(shipment) for shipment in order.shipments):
-            self.breach("Q2", f"every parcel of {id} has arrived, but {order.count('shipped')} units have not")
+            away = counted(order.count("shipped"), "unit has", "units have")
+            self.breach("Q2", f"every parcel of {id} has arrived, but {away} not")
 
     def _waits_for_nobody(self, order: Order) -> None:
         """E10: what an order needs to go on was asked for."""
@@ -167,7 +169,9 @@ class Judgement:
                 self.breach("E10", f"{order.order_id}: nobody performs line {line.line_id}")
         waits = order.status == "confirmed" and order.count("reserved") and not order.shipments
         if waits and self.world.planned:
-            self.breach("E10", f"{order.order_id}: nobody packs {order.count('reserved')} units into a parcel")
+            self.breach(
+                "E10", f"{order.order_id}: nobody packs {counted(order.count('reserved'), 'unit')} into a parcel"
+            )
 
     def _followed_up(self, shipment: Shipment) -> None:
         """E10: what a parcel asks of its carrier was asked, and a no is told."""
@@ -241,7 +245,8 @@ class Judgement:
                 # What was lost may have been sent again, or given up, before its parcel turned up after all.
                 again = bucket in (UNDELIVERABLE, DELIVERED) and order.order_id in self.watch.lost and standing < held
                 if standing != held and not again:
-                    self.breach("Q2", f"{order.order_id}: {standing} units are {bucket}, and {held} are in parcels")
+                    there = counted(standing, "unit is", "units are")
+                    self.breach("Q2", f"{order.order_id}: {there} {bucket}, and {held} in parcels")
 
     def _not_early(self, order: Order) -> None:
         """M6: no money is collected before its goods have left the house."""

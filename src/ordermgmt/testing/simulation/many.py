@@ -12,6 +12,7 @@ from multiprocessing import get_context
 
 from attrs import define, field
 
+from ...engine.messages import counted
 from .faults import KINDS
 from .simulating import simulate
 from .world import Outcome, SimulationFailed
@@ -47,8 +48,10 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.steps / self.seconds if self.seconds else 0
-        told = f"{self.worlds} worlds, {self.steps:,} steps in {self.seconds:.0f} s ({rate:,.0f} steps/s)"
-        done = f"{self.events:,} events, {self.executed:,} deeds of providers, {len(self.failures)} breaches"
+        told = f"{counted(self.worlds, 'world')}, {counted(self.steps, 'step')}"
+        told += f" in {self.seconds:.0f} s ({rate:,.0f} steps/s)"
+        deeds = f"{counted(self.events, 'event')}, {counted(self.executed, 'deed')} of providers"
+        done = f"{deeds}, {counted(len(self.failures), 'breach', 'breaches')}"
         lines = [f"{told}, {done}"]
         lines += [f"  {kind:<22}{self.hits[kind]:>9,}" for kind in KINDS]
         lines += [f"seed {one.seed}: {one.law}: {one.explanation}" for one in self.failures]

@@ -19,7 +19,7 @@ from ...engine.assembly import ENGINES_OWN
 from ...engine.codec import chain
 from ...engine.effects import EffectDeferred, EffectSucceeded, Intent
 from ...engine.inbox import MessageContradicted
-from ...engine.messages import Event
+from ...engine.messages import Event, counted
 from ...engine.transaction import Entry, Key
 from ...management import OrderManagement
 from ...orders.amended import OrderAmended
@@ -243,7 +243,7 @@ class Watch:
         """S3: units that were cancelled one by one leave their place with that, and credits are kept in mind."""
         for order_id, left in self._given_up.items():
             if left:
-                self._breach("S3", f"order {order_id}: {left} units were cancelled and stand where they stood")
+                self._breach("S3", f"order {order_id}: {counted(left, 'unit')} cancelled, still where it stood")
         for order_id, granted in self._credits.items():
             if self.state("order", order_id).credits != granted:
                 self._breach("M6", f"order {order_id}: {granted} were granted in credits, and are forgotten")
@@ -292,7 +292,10 @@ class Watch:
             for what in ("StockReserved", "StockReleased", "StockSetAside", "StockIssued"):
                 units, pieces = self._walked[row, what], self._moved[row, what]
                 if units != pieces:
-                    self._breach("S1", f"stock {row}: {pieces} pieces saw {what}, where {units} units walked")
+                    self._breach(
+                        "S1",
+                        f"stock {row}: {counted(pieces, 'piece')} saw {what}, where {counted(units, 'unit')} walked",
+                    )
             if stock.on_hand != self._received[row] - self._gone[row]:
                 self._breach(
                     "S1", f"stock {row}: {stock.on_hand} on hand, {self._received[row]} came, {self._gone[row]} went"
