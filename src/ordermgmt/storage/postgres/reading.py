@@ -28,8 +28,8 @@ class Reading:
     def find(self, query: Query) -> Sequence[Found]:
         """Find by indexes, a page at a time.
 
-        Without `upto` the name with the fewest values leads, and the others filter; with it, its index is walked from
-        the low end and all names filter.  So let an index end (be unset) when nobody waits for the entity any more.
+        Without `upto` it takes as long as the rarest name has ids; with it, its index is walked from the low end and
+        all names filter.  So let an index end (be unset) when nobody waits for the entity any more.
         """
         question = questions.find(self._texts, query)
         return self._ask(question) if question else []

@@ -169,7 +169,12 @@ class Statements:
         everything = "SELECT '', id, version, doc, head, at FROM {s}.entity WHERE kind = %s"
         self._all = of(everything + " ORDER BY id LIMIT %s")
         self._all_further = of(everything + " AND id > %s ORDER BY id LIMIT %s")
-        self.kinds = of("SELECT DISTINCT kind FROM {s}.entity ORDER BY kind")
+        # From each to the next, for there are few kinds and many rows.
+        self.kinds = of(
+            "WITH RECURSIVE k (kind) AS ((SELECT kind FROM {s}.entity ORDER BY kind LIMIT 1) UNION ALL"
+            " SELECT n.kind FROM k CROSS JOIN LATERAL (SELECT e.kind FROM {s}.entity AS e WHERE e.kind > k.kind"
+            " ORDER BY e.kind LIMIT 1) AS n) SELECT kind FROM k ORDER BY kind"
+        )
         self.indexed = of("SELECT kind, name, value, id FROM {s}.idx ORDER BY kind, name, value, id LIMIT %s")
         self.indexed_after = of(
             "SELECT kind, name, value, id FROM {s}.idx WHERE (kind, name, value, id) > (%s, %s, %s, %s)"
@@ -197,51 +202,89 @@ class Statements:
         """The text and the values that answer a query, as (value, id, version, doc, head, at)."""
         # A status is shared by many; anything else tells entities apart better.
         names = sorted(query.equal, key=lambda name: (len(query.equal[name]), name == "status"))
-        named = [(name, Texts(dict.fromkeys(query.equal[name]))) for name in names]
+        named = [(query.kind, name, Texts(dict.fromkeys(query.equal[name]))) for name in names]
+        several = [value for one in named for value in one]
+        further = query.after is not None
         limit = clamped(query.limit)
         if query.upto is not None:
-            values: Values = [query.kind, *query.upto, *(query.after or ())]
+            text = _up_to(len(named), further=further)
+            values: Values = [query.kind, *query.upto, *(query.after or ()), *several, limit]
         else:
             after = query.after[1:] if query.after else ()
             if not named:
                 return self._all_further if after else self._all, [query.kind, *after, limit]
-            name, any_of = named.pop(0)
-            values = [any_of, query.kind, name, *after]
-        for name, any_of in named:
-            values += (query.kind, name, any_of)
-        # Where one name leads, every value of it gives a page, and the page is made of those.
-        values += (limit, query.kind) if query.upto is not None else (limit, limit, query.kind)
-        text = _find(len(named), by_value=query.upto is not None, further=query.after is not None)
-        return text.replace("{s}", self.schema).encode(), values
+            if len(named) == 1:
+                text = _one_name(further=further)
+                # Every value of it gives a page, and the page is made of those.
+                values = [named[0][2], *named[0][:2], *after, limit, limit]
+            else:
+                text = _several_names(len(named), further=further)
+                values = [*after, *several, limit]
+        return text.replace("{s}", self.schema).encode(), [*values, query.kind]
 
 
+# Only what is on the page is fetched with its document.  OFFSET 0 keeps each look-up one: no plan may read a whole
+# table to join it, whatever the statistics say.
+_PAGE = (
+    "SELECT h.value, h.id, e.version, e.doc, e.head, e.at FROM ({page}) AS h"
+    " CROSS JOIN LATERAL (SELECT n.version, n.doc, n.head, n.at FROM {s}.entity AS n"
+    " WHERE n.kind = %s AND n.id = h.id OFFSET 0) AS e ORDER BY h.value, h.id"
+)
+_UP_TO = (
+    "SELECT i.value AS value, i.id AS id FROM {s}.idx AS i WHERE i.kind = %s AND i.name = %s AND i.value <= %s"
+    "{further}{filters} ORDER BY i.value, i.id LIMIT %s"
+)
 _FILTER = (
     " AND EXISTS (SELECT 1 FROM {s}.idx AS o"
     " WHERE o.kind = %s AND o.name = %s AND o.value = ANY(%s) AND o.id = i.id OFFSET 0)"
 )
+_ONE_NAME = (
+    "SELECT '' AS value, c.id AS id FROM unnest(%s) AS v (value) CROSS JOIN LATERAL (SELECT i.id"
+    " FROM {s}.idx AS i WHERE i.kind = %s AND i.name = %s AND i.value = v.value{further} ORDER BY i.id LIMIT %s) AS c"
+    " ORDER BY c.id LIMIT %s"
+)
+# The names leap over each other: each goes on to its first id that is not before where the one before it stands, and
+# where the last comes out at the id of the first, that is an answer.  So it takes as many look-ups as the rarest name
+# has ids, whichever that is: nobody has to know it.  The first text after an id is that id and a \x01.
+_SEVERAL_NAMES = (
+    "WITH RECURSIVE leap (place, id, met) AS ("
+    'SELECT ({start}) COLLATE "C", NULL::text COLLATE "C", 0 UNION ALL'
+    " SELECT CASE WHEN n1.id = {last}.id THEN n1.id || E'\\x01' ELSE {last}.id END,"
+    " CASE WHEN n1.id = {last}.id THEN n1.id END, l.met + (n1.id = {last}.id)::integer"
+    " FROM leap AS l{leaps} WHERE l.met < %s) SELECT '' AS value, id FROM leap WHERE id IS NOT NULL"
+)
+_LEAP = (
+    " CROSS JOIN LATERAL (SELECT c.id FROM (SELECT %s::text, %s::text, %s::text[]) AS q (kind, name, any_of)"
+    " CROSS JOIN unnest(q.any_of) AS v (value) CROSS JOIN LATERAL (SELECT i.id FROM {s}.idx AS i"
+    " WHERE i.kind = q.kind AND i.name = q.name AND i.value = v.value AND i.id >= {before} ORDER BY i.id LIMIT 1) AS c"
+    " ORDER BY c.id LIMIT 1) AS {this}"
+)
 
 
 @cache
-def _find(filters: int, *, by_value: bool, further: bool) -> str:
-    """The text for a shape of query."""
-    if by_value:
-        text = (
-            "SELECT i.value AS value, i.id AS id FROM {s}.idx AS i WHERE i.kind = %s AND i.name = %s AND i.value <= %s"
-        )
-        text += " AND (i.value, i.id) > (%s, %s)" if further else ""
-        text += _FILTER * filters + " ORDER BY i.value, i.id LIMIT %s"
-    else:
-        text = "SELECT '' AS value, c.id AS id FROM unnest(%s) AS v (value) CROSS JOIN LATERAL (SELECT i.id"
-        text += " FROM {s}.idx AS i WHERE i.kind = %s AND i.name = %s AND i.value = v.value"
-        text += " AND i.id > %s" if further else ""
-        text += _FILTER * filters + " ORDER BY i.id LIMIT %s) AS c ORDER BY c.id LIMIT %s"
-    # Only what is on the page is fetched with its document.  OFFSET 0 keeps each look-up one: no plan may read a whole
-    # table to join it, whatever the statistics say.
-    return (
-        "SELECT h.value, h.id, e.version, e.doc, e.head, e.at FROM (" + text + ") AS h"  # noqa: S608 - constant texts
-        " CROSS JOIN LATERAL (SELECT n.version, n.doc, n.head, n.at FROM {s}.entity AS n"
-        " WHERE n.kind = %s AND n.id = h.id OFFSET 0) AS e ORDER BY h.value, h.id"
-    )
+def _up_to(filters: int, *, further: bool) -> str:
+    """What has a value up to a bound, from the low end."""
+    after = " AND (i.value, i.id) > (%s, %s)" if further else ""
+    return _page(_UP_TO.replace("{further}", after).replace("{filters}", _FILTER * filters))
+
+
+@cache
+def _one_name(*, further: bool) -> str:
+    """What has one of these values."""
+    return _page(_ONE_NAME.replace("{further}", " AND i.id > %s" if further else ""))
+
+
+@cache
+def _several_names(names: int, *, further: bool) -> str:
+    """What has one of these values under every name."""
+    standing = ["l.place", *(f"n{n}.id" for n in range(1, names))]
+    leaps = [_LEAP.replace("{before}", one).replace("{this}", f"n{n}") for n, one in enumerate(standing, 1)]
+    text = _SEVERAL_NAMES.replace("{start}", "%s::text || E'\\x01'" if further else "''::text")
+    return _page(text.replace("{last}", f"n{names}").replace("{leaps}", "".join(leaps)))
+
+
+def _page(text: str) -> str:
+    return _PAGE.replace("{page}", text)
 
 
 # Rows, to and from.
