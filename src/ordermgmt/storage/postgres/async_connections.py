@@ -10,6 +10,7 @@ import os
 import time
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
+from itertools import count
 from types import TracebackType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
@@ -24,12 +25,13 @@ from ordermgmt.storage.postgres.sessions import (
     CLOSED,
     RECONNECT_SECONDS,
     address,
+    all_ended,
     all_lent,
-    failure,
     has_died,
     judging,
     not_lent,
     session,
+    unreachable,
     was_lost,
 )
 from ordermgmt.storage.postgres.steps import (
@@ -159,7 +161,7 @@ class AsyncOwn:
             except psycopg.OperationalError as error:
                 # A server that is starting again after a crash, or was told to: it is back in a moment.
                 if time.monotonic() >= deadline:
-                    raise failure(error) from error
+                    raise unreachable(error, self.busy_seconds) from error
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def connect(self) -> AsyncConnection:
@@ -251,11 +253,17 @@ class AsyncHosts:
         """Nothing: the pool knows which event loop it serves."""
 
     async def borrow(self) -> AsyncConnection:
-        for _ in range(ATTEMPTS_MAX):
+        deadline = time.monotonic() + self.busy_seconds
+        for attempt in count(1):
             connection = await self._borrow()
             if connection is not None:
                 return connection
-        raise StorageFailed("the server had ended every connection that your pool lent; nothing was saved")
+            # A pool that is larger than that has more of them, and is about to open new ones.
+            if attempt > ATTEMPTS_MAX:
+                if time.monotonic() >= deadline:
+                    break
+                await asyncio.sleep(RECONNECT_SECONDS / 10)
+        raise all_ended(self.busy_seconds)
 
     async def _borrow(self) -> AsyncConnection | None:
         """A connection that is fit for a store; None where it had died with the server it was opened to."""
@@ -292,6 +300,9 @@ class AsyncHosts:
 
     async def give_back(self, connection: AsyncConnection) -> None:
         lending, autocommit = self._lent.pop(connection)
+        if connection.closed:
+            # Where one has died, the others most likely have too: each is asked before it is trusted again.
+            self._judged = WeakSet()
         if connection.info.transaction_status is not IDLE:
             await connection.close()
         elif not autocommit:

@@ -10,6 +10,7 @@ import os
 import time
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import count
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol
@@ -24,12 +25,13 @@ from ordermgmt.storage.postgres.sessions import (
     CLOSED,
     RECONNECT_SECONDS,
     address,
+    all_ended,
     all_lent,
-    failure,
     has_died,
     judging,
     not_lent,
     session,
+    unreachable,
     was_lost,
 )
 from ordermgmt.storage.postgres.steps import Ask, Close, Connection, Do, Pause, asked, cursor, drive
@@ -176,7 +178,7 @@ class Own:
             except psycopg.OperationalError as error:
                 # A server that is starting again after a crash, or was told to: it is back in a moment.
                 if time.monotonic() >= deadline:
-                    raise failure(error) from error
+                    raise unreachable(error, self.busy_seconds) from error
             time.sleep(RECONNECT_SECONDS)
 
     def connect(self) -> Connection:
@@ -255,11 +257,17 @@ class Hosts:
         """Nothing: the pool shows what it has when one is borrowed."""
 
     def borrow(self) -> Connection:
-        for _ in range(ATTEMPTS_MAX):
+        deadline = time.monotonic() + self.busy_seconds
+        for attempt in count(1):
             connection = self._borrow()
             if connection is not None:
                 return connection
-        raise StorageFailed("the server had ended every connection that your pool lent; nothing was saved")
+            # A pool that is larger than that has more of them, and is about to open new ones.
+            if attempt > ATTEMPTS_MAX:
+                if time.monotonic() >= deadline:
+                    break
+                time.sleep(RECONNECT_SECONDS / 10)
+        raise all_ended(self.busy_seconds)
 
     def _borrow(self) -> Connection | None:
         """A connection that is fit for a store; None where it had died with the server it was opened to."""
@@ -294,6 +302,9 @@ class Hosts:
 
     def give_back(self, connection: Connection) -> None:
         lending, autocommit = self._lent.pop(connection)
+        if connection.closed:
+            # Where one has died, the others most likely have too: each is asked before it is trusted again.
+            self._judged = WeakSet()
         if connection.info.transaction_status is not IDLE:
             connection.close()
         elif not autocommit:

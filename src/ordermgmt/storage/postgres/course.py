@@ -17,7 +17,7 @@ from ordermgmt.storage.postgres import questions, texts
 from ordermgmt.storage.postgres.questions import Question
 from ordermgmt.storage.postgres.sessions import ATTEMPTS_MAX, failure, has_died
 from ordermgmt.storage.postgres.steps import Another, Ask, Elsewhere, Line, Pause, Steps, undo
-from ordermgmt.storage.postgres.texts import BEGIN, Statements, Values
+from ordermgmt.storage.postgres.texts import BEGIN, Statements, Texts, Values
 
 POLL_SECONDS = 0.002
 _ASLEEP = "25P03"
@@ -161,11 +161,14 @@ class Course:
     def _find_out(self, writes: Sequence[Write]) -> Steps[bool]:
         # The server may still be at it, when only the connection broke.
         deadline = time.monotonic() + self._patience
-        under_way = Ask(b"SELECT pg_xact_status(%s::text::xid8)", [str(self._xid)])
-        while (yield under_way)[0][0] == "in progress":
+        while (yield from self._is_under_way()):
             if time.monotonic() >= deadline:
                 raise StorageFailed("the server is still at it")
             yield Pause(POLL_SECONDS)
+        # A row of it is locked and not only looked at: where commits wait for a standby, such a transaction does too.
+        # Otherwise it would be answered for whoever was ended while waiting, though no other machine has it.
+        kind, ident = writes[-1].row.key
+        yield Ask(self._texts.take, [Texts([kind]), Texts([ident]), True], before=BEGIN, after=b"COMMIT")
         # Not by the transaction's number: after a failover it may be another's.  An event's hash is nobody else's, and
         # all of a commit is there or nothing.
         for write in writes:
@@ -175,6 +178,13 @@ class Course:
                 return bool(found == [(last.hash,)])
         rows = yield from _answered(questions.read(self._texts, [write.row.key for write in writes]))
         return all(rows.get(write.row.key) == write.row for write in writes)
+
+    def _is_under_way(self) -> Steps[bool]:
+        try:
+            found = yield Ask(b"SELECT pg_xact_status(%s::text::xid8)", [str(self._xid)])
+        except psycopg.errors.InvalidParameterValue:
+            return False  # no number of that server's yet: it was a standby, and has never heard of this transaction
+        return bool(found[0][0] == "in progress")
 
     def _check_open(self) -> None:
         if self._over or not self.is_ours:

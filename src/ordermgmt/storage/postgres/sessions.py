@@ -202,6 +202,22 @@ def all_lent(connections_max: int, busy_seconds: float) -> StorageBusy:
     )
 
 
+def all_ended(busy_seconds: float) -> StorageBusy:
+    """What is raised where a pool of the host's lends none that is alive."""
+    return StorageBusy(
+        f"the server had ended every connection that your pool lent within {busy_seconds:g} s; nothing was saved; try "
+        "again"
+    )
+
+
+def unreachable(error: psycopg.Error, busy_seconds: float) -> StorageBusy:
+    """What is raised where a server that was there once lets nobody in."""
+    return StorageBusy(
+        f"the server could not be reached for {busy_seconds:g} s ({_first_line(error)}); nothing was saved; try again, "
+        "and where it has too many connections, allow more there, or fewer here (connections_max)"
+    )
+
+
 def check_count(connections_max: int) -> None:
     """Raise `Misconfigured` for a number of connections that is none."""
     if isinstance(connections_max, bool) or not isinstance(connections_max, int) or connections_max < 1:
