@@ -29,8 +29,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-to-postgres.md"
 BLOCKS = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 MARKS = ("AUTHORIZATION", "idx TO", "reader")
 MAKING, SELLING, LOOKING = (next(one for one in BLOCKS if mark in one) for mark in MARKS)
-    next(one for one in BLOCKS if said in one) for said in ("AUTHORIZATION", "idx TO", "reader")
-)
 
 
 class Roles:
