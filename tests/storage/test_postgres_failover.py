@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
 from ordermgmt.errors import Conflict, StorageBusy
@@ -108,7 +108,7 @@ def test_a_server_with_too_many_connections_is_busy(postgres, postgres_storage):
     postgres.do(f"GRANT USAGE ON SCHEMA {postgres_storage.schema} TO {role}")
     postgres.do(f"GRANT ALL ON ALL TABLES IN SCHEMA {postgres_storage.schema} TO {role}")
     try:
-        few = make_conninfo(**(conninfo_to_dict(postgres.uri) | {"user": role}))
+        few = make_conninfo(postgres.uri, user=role)
         patience = timedelta(milliseconds=200)
         with closing(PostgresStorage(few, schema=postgres_storage.schema, busy_timeout=patience)) as storage:
             with (
