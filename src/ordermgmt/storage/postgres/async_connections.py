@@ -302,7 +302,7 @@ class AsyncHosts:
         lending, autocommit = self._lent.pop(connection)
         if connection.closed:
             # Where one has died, the others most likely have too: each is asked before it is trusted again.
-            self._judged = WeakSet()
+            self._judged = WeakSet[AsyncConnection]()
         if connection.info.transaction_status is not IDLE:
             await connection.close()
         elif not autocommit:

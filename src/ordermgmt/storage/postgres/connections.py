@@ -304,7 +304,7 @@ class Hosts:
         lending, autocommit = self._lent.pop(connection)
         if connection.closed:
             # Where one has died, the others most likely have too: each is asked before it is trusted again.
-            self._judged = WeakSet()
+            self._judged = WeakSet[Connection]()
         if connection.info.transaction_status is not IDLE:
             connection.close()
         elif not autocommit:
