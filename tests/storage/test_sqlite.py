@@ -1,5 +1,6 @@
 """SqliteStorage keeps the promises of a store, and what a file adds to them."""
 
+import gc
 import os
 import random
 import re
@@ -324,6 +325,18 @@ def test_whoever_is_interrupted_at_the_door_keeps_no_turn(path, door):
             increment(storage, KEY)
         increment(storage, KEY)
         assert storage.read([KEY])[KEY].version == 3
+
+
+def test_whoever_was_interrupted_may_be_forgotten_after_the_store_was_closed(path):
+    storage = SqliteStorage(path)
+    transaction = storage.transaction()
+    transaction.__enter__()
+    storage._connections.close()
+    transaction._connection.close()
+    del transaction  # what is raised here, pytest would tell of
+    gc.collect()
+    with closing(SqliteStorage(path)) as again:
+        increment(again, KEY)
 
 
 def test_a_transaction_that_is_open_when_the_store_is_closed_may_end(path):

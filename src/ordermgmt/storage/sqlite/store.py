@@ -309,11 +309,11 @@ class SqliteTransaction:
 
     def _undone(self) -> bool:
         """Undo what is open.  After a full disk or an I/O error SQLite has done so itself."""
-        if self._connection.in_transaction:
-            try:
+        try:
+            if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            except sqlite3.Error:
-                return False
+        except sqlite3.Error:  # closed, for one, where its store was before the trace of an interrupt was forgotten
+            return False
         return True
 
     def _check_open(self) -> None:
